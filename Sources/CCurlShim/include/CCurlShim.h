@@ -1,0 +1,1 @@
+int ninefold_curl_shim_version(void);

@@ -1,0 +1,1 @@
+int ninefold_sys(void);
