@@ -13,7 +13,9 @@ public protocol OpenFile: AnyObject, Sendable {
 }
 
 /// A stretch of a log's bytes, in memory or in a file, handed on without a copy.
-public enum LogSlice: Sendable {
+///
+/// Two file slices are equal if they name the same bytes of the same open file; contents are not read.
+public enum LogSlice: Sendable, Equatable {
     case bytes(ByteBuffer)
     /// `length` bytes of `file` from `offset`.
     case file(any OpenFile, offset: Int64, length: Int)
@@ -24,10 +26,19 @@ public enum LogSlice: Sendable {
         case .file(_, _, let length): length
         }
     }
+
+    public static func == (left: LogSlice, right: LogSlice) -> Bool {
+        switch (left, right) {
+        case (.bytes(let left), .bytes(let right)): left == right
+        case (.file(let left, let leftOffset, let leftLength), .file(let right, let rightOffset, let rightLength)):
+            left === right && leftOffset == rightOffset && leftLength == rightLength
+        default: false
+        }
+    }
 }
 
 /// The `records` field of the Kafka protocol: slices back to back.
-public struct LogSlices: Sendable {
+public struct LogSlices: Sendable, Equatable {
     public var slices: [LogSlice]
 
     public init(_ slices: [LogSlice] = []) { self.slices = slices }
