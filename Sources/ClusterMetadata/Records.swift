@@ -1,0 +1,147 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+public import LogModel
+
+/// Where each record lies in the ``MetadataStore``. Values are JSON.
+///
+/// ```
+/// /cluster                        ClusterRecord        made once
+/// /brokers/<id>                   BrokerRecord         bound to the broker's lease
+/// /broker-epochs/<id>             last BrokerEpoch given, decimal
+/// /controller                     ControllerRecord     bound to the controller's lease
+/// /topics/<name>                  TopicRecord
+/// /partitions/<topic hex>/<n>     PartitionRecord
+/// /configs/brokers/<id or "">     ConfigRecord
+/// /producer-ids                   next block, decimal
+/// /shared/…, /tiered/…            the engines' own
+/// ```
+public enum MetadataKey {
+    public static let cluster = "/cluster"
+    public static let brokers = "/brokers/"
+    public static let brokerEpochs = "/broker-epochs/"
+    public static let controller = "/controller"
+    public static let topics = "/topics/"
+    public static let partitions = "/partitions/"
+    public static let brokerConfigs = "/configs/brokers/"
+    public static let producerIDs = "/producer-ids"
+
+    public static func broker(_ id: BrokerID) -> String { brokers + String(id.rawValue) }
+    public static func topic(_ name: String) -> String { topics + name }
+    public static func partition(_ topic: TopicID, _ number: Int32) -> String { "\(partitions)\(topic.hex)/\(number)" }
+    public static func partitions(of topic: TopicID) -> String { "\(partitions)\(topic.hex)/" }
+}
+
+public struct ClusterRecord: Codable, Sendable, Hashable {
+    /// 22 characters, as Kafka's.
+    public var clusterID: String
+    /// Layout of everything in the store; a higher one than we know refuses the start.
+    public var formatVersion: Int
+
+    public init(clusterID: String, formatVersion: Int) {
+        self.clusterID = clusterID
+        self.formatVersion = formatVersion
+    }
+}
+
+public struct BrokerRecord: Codable, Sendable, Hashable {
+    public var id: BrokerID
+    public var epoch: BrokerEpoch
+    /// What clients are told to connect to.
+    public var host: String
+    public var port: Int
+    public var rack: String?
+    /// `http://host:port` of the broker's metrics listener, if it has one.
+    public var metricsURL: String?
+    /// Set while the broker hands over before a controlled stop: no new leadership.
+    public var isDraining: Bool
+
+    public init(
+        id: BrokerID, epoch: BrokerEpoch, host: String, port: Int, rack: String? = nil, metricsURL: String? = nil, isDraining: Bool = false
+    ) {
+        self.id = id
+        self.epoch = epoch
+        self.host = host
+        self.port = port
+        self.rack = rack
+        self.metricsURL = metricsURL
+        self.isDraining = isDraining
+    }
+}
+
+public struct ControllerRecord: Codable, Sendable, Hashable {
+    public var broker: BrokerID
+    public var epoch: BrokerEpoch
+
+    public init(broker: BrokerID, epoch: BrokerEpoch) {
+        self.broker = broker
+        self.epoch = epoch
+    }
+}
+
+public struct TopicRecord: Codable, Sendable, Hashable {
+    public var name: String
+    public var id: TopicID
+    /// `storage.mode` of the topic, fixed at its creation.
+    public var storageMode: String
+    public var partitionCount: Int32
+    /// What the creator asked for; `shared` keeps one replica all the same.
+    public var requestedReplicationFactor: Int16
+    /// Settings that differ from the broker's defaults, by Kafka's names.
+    public var configs: [String: String]
+    public var isInternal: Bool
+    /// Set first when a topic is deleted; the record goes when every broker has let go.
+    public var isBeingDeleted: Bool
+
+    public init(
+        name: String, id: TopicID, storageMode: String, partitionCount: Int32, requestedReplicationFactor: Int16,
+        configs: [String: String] = [:], isInternal: Bool = false, isBeingDeleted: Bool = false
+    ) {
+        self.name = name
+        self.id = id
+        self.storageMode = storageMode
+        self.partitionCount = partitionCount
+        self.requestedReplicationFactor = requestedReplicationFactor
+        self.configs = configs
+        self.isInternal = isInternal
+        self.isBeingDeleted = isBeingDeleted
+    }
+}
+
+public struct PartitionRecord: Codable, Sendable, Hashable {
+    public var topicID: TopicID
+    public var partition: Int32
+    public var leader: BrokerID?
+    public var leaderEpoch: LeaderEpoch
+    /// +1 at each change of this record.
+    public var partitionEpoch: Int64
+    public var replicas: [BrokerID]
+    public var inSyncReplicas: [BrokerID]
+    public var addingReplicas: [BrokerID]
+    public var removingReplicas: [BrokerID]
+
+    public init(
+        topicID: TopicID, partition: Int32, leader: BrokerID?, leaderEpoch: LeaderEpoch = LeaderEpoch(0), partitionEpoch: Int64 = 0,
+        replicas: [BrokerID], inSyncReplicas: [BrokerID], addingReplicas: [BrokerID] = [], removingReplicas: [BrokerID] = []
+    ) {
+        self.topicID = topicID
+        self.partition = partition
+        self.leader = leader
+        self.leaderEpoch = leaderEpoch
+        self.partitionEpoch = partitionEpoch
+        self.replicas = replicas
+        self.inSyncReplicas = inSyncReplicas
+        self.addingReplicas = addingReplicas
+        self.removingReplicas = removingReplicas
+    }
+
+    public var isMoving: Bool { !addingReplicas.isEmpty || !removingReplicas.isEmpty }
+    /// Replicas once the move is done.
+    public var targetReplicas: [BrokerID] { replicas.filter { !removingReplicas.contains($0) } }
+}
+
+public struct ConfigRecord: Codable, Sendable, Hashable {
+    public var configs: [String: String]
+    public init(configs: [String: String]) { self.configs = configs }
+}
