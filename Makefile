@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh Debian 12 with Swift: `make compare` and `make test`.
+
+SHELL := /bin/bash
+CONFIGURATION := release
+# One build configuration for the program and the tests, so that nothing is compiled twice.
+BUILD := swift build -c $(CONFIGURATION)
+NINEFOLD := .build/$(CONFIGURATION)/ninefold
+OUTPUT ?= ninefold-report
+ARGUMENTS ?=
+
+.PHONY: help compare test build test-build dependencies test-dependencies check format generate clean
+
+help:
+	@echo 'make compare   install what is missing, build, compare the three storage modes, write $(OUTPUT)/'
+	@echo 'make test      install what is missing, build, run every test'
+	@echo 'make build     build the program only'
+	@echo 'make check     formatting, arrows between modules'
+	@echo 'make format    format the sources in place'
+	@echo 'make generate SCHEMAS=DIR   write the Kafka codec anew from Kafka schema files'
+
+compare: build
+	$(NINEFOLD) compare --output $(OUTPUT) $(ARGUMENTS)
+
+build: dependencies
+	$(BUILD) --product ninefold
+
+test-build: dependencies
+	$(BUILD) --build-tests
+
+test: dependencies test-dependencies test-build
+	Scripts/test.sh $(CONFIGURATION)
+
+dependencies:
+	@Scripts/install-dependencies.sh build
+
+test-dependencies:
+	@Scripts/install-dependencies.sh test
+
+check:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	python3 Scripts/check-arrows.py
+
+format:
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+generate:
+	python3 Scripts/generate-kafka-protocol.py $(SCHEMAS) Sources/KafkaProtocol/Generated
+
+clean:
+	rm -rf .build .venv $(OUTPUT)

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs what a fresh Debian 12 lacks: `build` for the program, `test` for the real clients and stores of the tests.
+# Says in one line what is missing where it cannot install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v swift >/dev/null; then
+    echo "ninefold: no 'swift' on PATH; install Swift 6.1 or newer from https://www.swift.org/install" >&2
+    exit 1
+fi
+
+# install_packages NAME...: those of the Debian packages that are not there yet.
+install_packages() {
+    local missing=() name
+    for name in "$@"; do
+        dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'install ok installed' || missing+=("$name")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    local sudo=""
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo="sudo -n"
+        if ! $sudo true 2>/dev/null; then
+            echo "ninefold: missing packages: ${missing[*]}; run: sudo apt-get install ${missing[*]}" >&2
+            exit 1
+        fi
+    fi
+    echo "installing: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    $sudo apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
+        { $sudo apt-get update -q >/dev/null && $sudo apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null; } ||
+        { echo "ninefold: apt could not install: ${missing[*]}" >&2; exit 1; }
+}
+
+case "${1:-build}" in
+build)
+    install_packages libcurl4-openssl-dev libzstd-dev libsqlite3-dev pkg-config
+    ;;
+test)
+    install_packages kcat python3 python3-venv chromium
+    stamp=.venv/ninefold-requirements
+    if ! cmp -s Tests/RealClients/requirements.txt "$stamp"; then
+        echo "installing the Python clients into .venv"
+        python3 -m venv .venv
+        .venv/bin/pip install --quiet --disable-pip-version-check -r Tests/RealClients/requirements.txt
+        cp Tests/RealClients/requirements.txt "$stamp"
+    fi
+    ;;
+*)
+    echo "usage: $0 build|test" >&2
+    exit 64
+    ;;
+esac
