@@ -69,7 +69,7 @@ let package = Package(
         // Ground
         module("LogModel", ["CChecksum", nioCore]),
         module("RuntimeEnvironment", ["CSystemShim", nioCore]),
-        module("Metering", []),
+        module("Metering", [], resources: [.embedInCode("Prices")]),
 
         // Contracts
         module("LogEngine", ["LogModel", "RuntimeEnvironment", "Metering", nioCore]),

@@ -2,7 +2,6 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-
 /// A topic's settings as a log needs them. Kafka's names and defaults (Kafka 3.9's `LogConfig`).
 public struct LogConfiguration: Sendable, Hashable {
     /// `segment.bytes`

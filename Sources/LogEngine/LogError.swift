@@ -2,7 +2,6 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-
 /// Why a log refused or failed. The codes are grouped by what the caller does next; the frontend maps each to a Kafka error in
 /// one file.
 public struct LogError: Error, Sendable, CustomStringConvertible {

@@ -4,7 +4,6 @@
 
 public import LogModel
 
-
 /// When an append counts as done.
 public enum RequiredAcks: Int16, Sendable, Hashable {
     case none = 0
@@ -89,7 +88,8 @@ public struct ReadResult: Sendable {
     public var divergingEpoch: EpochEndOffset?
 
     public init(
-        records: LogSlices, offsets: LogOffsets, abortedTransactions: [AbortedTransaction] = [], divergingEpoch: EpochEndOffset? = nil
+        records: LogSlices, offsets: LogOffsets, abortedTransactions: [AbortedTransaction] = [],
+        divergingEpoch: EpochEndOffset? = nil
     ) {
         self.records = records
         self.offsets = offsets

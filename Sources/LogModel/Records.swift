@@ -61,7 +61,8 @@ extension RecordBatches {
                 entry.header.usesLogAppendTime
                 ? entry.header.maxTimestamp : Timestamp(entry.header.baseTimestamp.rawValue &+ timestampDelta)
             records.append(
-                Record(offset: entry.header.baseOffset + offsetDelta, timestamp: timestamp, key: key, value: value, headers: headers))
+                Record(
+                    offset: entry.header.baseOffset + offsetDelta, timestamp: timestamp, key: key, value: value, headers: headers))
         }
         return records
     }

@@ -80,7 +80,8 @@ public final class Meters: Sendable {
     /// All values by name, for `/metrics` and the comparison: `network.produce`, `requests.put`, `written.wal`, …
     public var snapshot: [String: Int64] {
         var values: [String: Int64] = [
-            "synchronizations": synchronizations.value, "logical.bytes": logicalBytes.value, "logical.records": logicalRecords.value,
+            "synchronizations": synchronizations.value, "logical.bytes": logicalBytes.value,
+            "logical.records": logicalRecords.value,
             "reassignment.bytesOut": reassignmentBytesOut.value, "reassignment.bytesIn": reassignmentBytesIn.value,
             "requests.errors": objectRequestErrors.value,
         ]

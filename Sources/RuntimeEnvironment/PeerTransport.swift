@@ -15,5 +15,6 @@ public protocol PeerTransport: Sendable {
     /// Sends `frame` (header and body, without the length) and returns the answer's frame.
     ///
     /// Calls to one peer with the same `channel` are answered in order over one connection.
-    func call(host: String, port: Int, channel: String, frame: [ByteBuffer], timeout: Duration) async throws(PeerTransportError) -> ByteBuffer
+    func call(host: String, port: Int, channel: String, frame: [ByteBuffer], timeout: Duration) async throws(PeerTransportError)
+        -> ByteBuffer
 }

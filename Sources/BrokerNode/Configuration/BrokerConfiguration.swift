@@ -1,0 +1,141 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+package import LogModel
+
+/// A node's settings: Kafka's names where Kafka has the thing, ours where it has not. Defaults are Kafka 3.9's.
+package struct BrokerConfiguration: Sendable {
+    package var nodeID: BrokerID
+    package var listener: Listener
+    /// Where clients are told to go; nil means the listener's own host and bound port.
+    package var advertisedListener: Listener?
+    package var rack: String?
+    /// Loopback unless told otherwise; nil for none.
+    package var metricsListener: Listener?
+
+    /// `DIR` or `replicated:N:DIR`.
+    package var logDirectory: String
+    /// Where this broker's WAL lies: a volume specification; nil for a `wal` folder of ``logDirectory``.
+    package var walVolume: String?
+    package var metadataStoreURL: String
+    package var objectStoreURL: String
+    package var storageMode: String
+
+    package var sessionTimeout: Duration
+    package var replicaLagTimeMax: Duration
+    package var replicaFetchWaitMax: Duration
+    package var replicaFetchMaxBytes: Int
+    package var replicaFetchResponseMaxBytes: Int
+    package var retentionCheckInterval: Duration
+    package var socketRequestMaxBytes: Int
+    package var queuedMaxRequestBytes: Int
+    package var connectionsMaxIdle: Duration
+
+    package var walCapacityBytes: Int64
+    package var walUploadThresholdBytes: Int64
+    package var walUploadInterval: Duration
+    package var streamObjectSplitBytes: Int64
+    package var objectBlockBytes: Int64
+    package var logCacheBytes: Int64
+    package var blockCacheBytes: Int64
+    package var objectDeleteRetention: Duration
+    package var remoteLogTaskInterval: Duration
+
+    /// Everything as given, for the frontend's `DescribeConfigs` and the defaults of topics.
+    package var given: [String: String]
+    /// Keys nobody knows, for a warning.
+    package var unknownKeys: [String]
+
+    package static let storageModes = ["isr", "tiered", "shared", "memory"]
+
+    /// Reads settings.
+    ///
+    /// - Parameter alsoKnown: Keys that other modules read out of ``given`` (topic defaults, group settings).
+    package init(_ source: ConfigurationValues, alsoKnown: some Sequence<String>) throws(ConfigurationError) {
+        var values = source
+        values.expect(alsoKnown)
+        guard values.text("node.id") != nil || values.text("broker.id") != nil else {
+            throw ConfigurationError("node.id is missing: give each broker of the cluster a number of its own, as in node.id=1")
+        }
+        let idKey = values.text("node.id") != nil ? "node.id" : "broker.id"
+        nodeID = BrokerID(Int32(try values.integer(idKey, default: 0, in: 0...Int64(Int32.max))))
+
+        listener = try Self.single(&values, "listeners") ?? Listener(name: "PLAINTEXT", host: "127.0.0.1", port: 9092)
+        advertisedListener = try Self.single(&values, "advertised.listeners")
+        rack = values.text("broker.rack")
+        metricsListener =
+            switch values.text("metrics.listener") {
+            case nil, "": nil
+            case .some(let text):
+                try Listener(parsing: text.hasPrefix("http://") ? "PLAINTEXT" + text.dropFirst(4) : text, key: "metrics.listener")
+            }
+
+        guard var directory = values.text("log.dirs") ?? values.text("log.dir") else {
+            throw ConfigurationError(
+                "log.dirs is missing: name the directory for this broker's data, as in log.dirs=/var/lib/ninefold")
+        }
+        values.expect(["log.dir"])
+        guard !directory.contains(",") else {
+            throw ConfigurationError(
+                key: "log.dirs", value: directory, allowed: "one directory or replicated:N:DIR (several are not there yet)")
+        }
+        if let copies = try values.optionalInteger("volume.copies", in: 1...9), copies > 1 {
+            guard !directory.hasPrefix("replicated:") else {
+                throw ConfigurationError("volume.copies=\(copies) beside log.dirs=\(directory): give the number of copies once")
+            }
+            directory = "replicated:\(copies):\(directory)"
+        }
+        logDirectory = directory
+        walVolume = values.text("wal.path")
+        let plain = Self.plainDirectory(directory)
+        metadataStoreURL = values.text("metadata.store.url", default: "sqlite://\(plain)/metadata.db")
+        objectStoreURL = values.text("object.store.url", default: "file://\(plain)/objects")
+        storageMode = try values.choice("storage.mode", default: "isr", among: Self.storageModes)
+
+        sessionTimeout = try values.duration("broker.session.timeout.ms", default: 9_000, in: 200...3_600_000)
+        values.expect(["broker.heartbeat.interval.ms"])
+        replicaLagTimeMax = try values.duration("replica.lag.time.max.ms", default: 30_000, in: 1...Int64.max / 1_000_000)
+        replicaFetchWaitMax = try values.duration("replica.fetch.wait.max.ms", default: 500, in: 1...60_000)
+        replicaFetchMaxBytes = Int(try values.integer("replica.fetch.max.bytes", default: 1 << 20, in: 1...1 << 30))
+        replicaFetchResponseMaxBytes = Int(
+            try values.integer("replica.fetch.response.max.bytes", default: 10 << 20, in: 1...1 << 30))
+        retentionCheckInterval = try values.duration(
+            "log.retention.check.interval.ms", default: 300_000, in: 1...Int64.max / 1_000_000)
+        socketRequestMaxBytes = Int(try values.integer("socket.request.max.bytes", default: 100 << 20, in: 1024...1 << 30))
+        queuedMaxRequestBytes = Int(try values.integer("queued.max.request.bytes", default: 256 << 20, in: 1 << 20...1 << 40))
+        connectionsMaxIdle = try values.duration("connections.max.idle.ms", default: 600_000, in: 1_000...Int64.max / 1_000_000)
+
+        walCapacityBytes = try values.integer("wal.capacity.bytes", default: 256 << 20, in: 1 << 20...1 << 40)
+        walUploadThresholdBytes = try values.integer("wal.upload.threshold.bytes", default: 64 << 20, in: 64 << 10...1 << 40)
+        guard walUploadThresholdBytes * 2 <= walCapacityBytes else {
+            throw ConfigurationError(
+                key: "wal.upload.threshold.bytes", value: String(walUploadThresholdBytes),
+                allowed: "at most half of wal.capacity.bytes (\(walCapacityBytes)), so that writing goes on while an upload runs")
+        }
+        walUploadInterval = try values.duration("wal.upload.interval.ms", default: 60_000, in: 10...86_400_000)
+        streamObjectSplitBytes = try values.integer("stream.object.split.bytes", default: 8 << 20, in: 1 << 10...1 << 40)
+        objectBlockBytes = try values.integer("object.block.bytes", default: 512 << 10, in: 4 << 10...64 << 20)
+        logCacheBytes = try values.integer("log.cache.bytes", default: 256 << 20, in: 1 << 20...1 << 44)
+        blockCacheBytes = try values.integer("block.cache.bytes", default: 128 << 20, in: 1 << 20...1 << 44)
+        objectDeleteRetention = try values.duration("object.delete.retention.ms", default: 60_000, in: 0...86_400_000)
+        remoteLogTaskInterval = try values.duration("remote.log.manager.task.interval.ms", default: 30_000, in: 10...86_400_000)
+
+        given = values.all
+        unknownKeys = values.unknownKeys
+    }
+
+    /// The directory of a volume specification.
+    package static func plainDirectory(_ specification: String) -> String {
+        guard specification.hasPrefix("replicated:") else { return specification }
+        return specification.split(separator: ":", maxSplits: 2).last.map(String.init) ?? specification
+    }
+
+    private static func single(_ values: inout ConfigurationValues, _ key: String) throws(ConfigurationError) -> Listener? {
+        guard let text = values.text(key) else { return nil }
+        guard !text.contains(",") else {
+            throw ConfigurationError(key: key, value: text, allowed: "one listener (several are not there yet)")
+        }
+        return try Listener(parsing: text, key: key)
+    }
+}
