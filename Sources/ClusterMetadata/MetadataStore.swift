@@ -13,6 +13,7 @@ public protocol MetadataStore: Sendable {
     /// Carries out all of `operations`, or none: only if every condition holds. Durable on return.
     ///
     /// - Returns: Whether the conditions held, and the store's revision after.
+    @discardableResult
     func commit(_ transaction: Transaction) async throws(MetadataStoreError) -> TransactionResult
 
     /// A lease of `duration`, which ends unless kept alive; its keys are deleted with it.
@@ -29,6 +30,10 @@ public protocol MetadataStore: Sendable {
     /// Changes of keys that begin with `prefix`, after `revision`, in order, each once. Ends when the store is closed; throws
     /// ``MetadataStoreError/Code/compacted`` when it can no longer tell what happened since `revision` (list again, then watch).
     func watch(prefix: String, after revision: Int64) -> AsyncThrowingStream<MetadataChange, any Error>
+
+    /// As ``watch(prefix:after:)``, but keeps together what was committed together: each element holds the changes of one or more
+    /// whole transactions, in order.
+    func watchBatches(prefix: String, after revision: Int64) -> AsyncThrowingStream<[MetadataChange], any Error>
 
     func close() async
 }

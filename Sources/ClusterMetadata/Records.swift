@@ -58,7 +58,8 @@ public struct BrokerRecord: Codable, Sendable, Hashable {
     public var isDraining: Bool
 
     public init(
-        id: BrokerID, epoch: BrokerEpoch, host: String, port: Int, rack: String? = nil, metricsURL: String? = nil, isDraining: Bool = false
+        id: BrokerID, epoch: BrokerEpoch, host: String, port: Int, rack: String? = nil, metricsURL: String? = nil,
+        isDraining: Bool = false
     ) {
         self.id = id
         self.epoch = epoch
