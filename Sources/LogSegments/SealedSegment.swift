@@ -5,18 +5,6 @@
 public import LogModel
 public import RuntimeEnvironment
 
-/// The start of a leader epoch in a log: one line of `leader-epoch-checkpoint`.
-public struct EpochStart: Hashable, Sendable, Codable {
-    public var epoch: LeaderEpoch
-    /// Offset of the epoch's first record.
-    public var startOffset: Offset
-
-    public init(epoch: LeaderEpoch, startOffset: Offset) {
-        self.epoch = epoch
-        self.startOffset = startOffset
-    }
-}
-
 /// A segment that will not be written again, with the files that belong to it. Paths are relative to `disk`.
 public struct SealedSegment: Sendable {
     public var disk: any Disk
