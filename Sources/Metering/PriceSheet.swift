@@ -17,6 +17,19 @@ package struct PriceSheet: Codable, Sendable, Hashable {
         package var sourceKind: String
         /// Date of the figure, not of our look-up.
         package var asOf: String
+
+        package init(
+            id: String, value: Double? = nil, unit: String, currency: String? = nil, source: String, sourceKind: String,
+            asOf: String
+        ) {
+            self.id = id
+            self.value = value
+            self.unit = unit
+            self.currency = currency
+            self.source = source
+            self.sourceKind = sourceKind
+            self.asOf = asOf
+        }
     }
 
     /// What is paid for.
@@ -52,6 +65,13 @@ package struct PriceSheet: Codable, Sendable, Hashable {
         /// Bytes, requests or hours that the figures speak of.
         package var per: Double
         package var bills: BilledCopies?
+
+        package init(figures: [String], dividedBy: [String]? = nil, per: Double, bills: BilledCopies? = nil) {
+            self.figures = figures
+            self.dividedBy = dividedBy
+            self.per = per
+            self.bills = bills
+        }
     }
 
     package var schema: String
@@ -62,6 +82,15 @@ package struct PriceSheet: Codable, Sendable, Hashable {
     package var figures: [Figure]
 
     package static let schemaName = "ninefold/prices/1"
+
+    package init(schema: String, name: String, currency: String, retrieved: String, roles: [Role: Pricing], figures: [Figure]) {
+        self.schema = schema
+        self.name = name
+        self.currency = currency
+        self.retrieved = retrieved
+        self.roles = roles
+        self.figures = figures
+    }
 }
 
 /// A price sheet that cannot be used, in one line.
