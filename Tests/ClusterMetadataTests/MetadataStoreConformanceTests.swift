@@ -9,7 +9,7 @@ import Testing
 /// What every ``MetadataStore`` promises, whichever it is.
 @Suite struct MetadataStoreConformanceTests {
     enum Kind: String, CaseIterable, CustomTestStringConvertible {
-        case inMemory
+        case inMemory, sqlite
         var testDescription: String { rawValue }
     }
 
@@ -23,6 +23,13 @@ import Testing
             let store = InMemoryMetadataStore(clock: clock, retainedRevisionsMax: retainedRevisionsMax)
             try await body(store, clock)
             await store.close()
+        case .sqlite:
+            try await withTemporaryDirectory { directory in
+                let store = try SQLiteMetadataStore(
+                    path: directory + "/cluster.db", clock: clock, retainedRevisionsMax: retainedRevisionsMax)
+                try await body(store, clock)
+                await store.close()
+            }
         }
     }
 
