@@ -107,6 +107,9 @@ public protocol Disk: Sendable {
     func exists(_ path: String) throws(DiskError) -> Bool
     /// Atomic; replaces `target`. Durable after ``synchronizeDirectory(_:)`` of the directories concerned.
     func rename(_ source: String, to target: String) throws(DiskError)
+    /// Gives the file `source` a second name, `target` (`link(2)`). Of all who race for a name, between processes too, exactly one
+    /// succeeds; the others get ``DiskError/Code/alreadyExists``. Durable after ``synchronizeDirectory(_:)`` of the target's directory.
+    func link(_ source: String, to target: String) throws(DiskError)
     /// Removes a file; one that is not there is fine.
     func remove(_ path: String) throws(DiskError)
     /// Removes a directory and all in it; one that is not there is fine.
