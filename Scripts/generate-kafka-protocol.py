@@ -581,14 +581,6 @@ def registry_file(pairs):
 # MARK: Samples for the tests
 
 
-def sample_expression(field, source):
-    if field.is_struct:
-        single = f"{field.element_type}.sample(using: &{source}, version: version)"
-    else:
-        single = f"{source}.{field.kind}()"
-    return single
-
-
 def emit_sample(out, struct, message):
     name = struct.name if struct is message.root else f"{message.name}.{struct.name}"
     out.open(f"extension {name}: Sampled {{")
