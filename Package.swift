@@ -68,7 +68,7 @@ let package = Package(
 
         // Ground
         module("LogModel", ["CChecksum", nioCore]),
-        module("RuntimeEnvironment", ["CSystemShim", nioCore]),
+        module("RuntimeEnvironment", ["CSystemShim", "Metering", nioCore]),
         module("Metering", [], resources: [.embedInCode("Prices")]),
 
         // Contracts
@@ -128,7 +128,7 @@ let package = Package(
 
         // Tests
         tests("LogModel", ["LogModel", nioCore]),
-        tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", nioCore]),
+        tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
         tests("Metering", ["Metering"]),
         tests("KafkaProtocol", ["KafkaProtocol", "LogModel", nioCore]),
         tests("ObjectStore", ["ObjectStore", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, crypto]),

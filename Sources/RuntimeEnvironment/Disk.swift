@@ -40,7 +40,7 @@ public struct DiskError: Error, Sendable, CustomStringConvertible {
             case .permissionDenied: "permission denied"
             case .inputOutput: "input/output error"
             case .endOfFile: "the file ends before the bytes asked for"
-            case .other: "system error \(errno)"
+            case .other: Self.systemMessage(errno)
             }
         return "\(operation) \(path): \(reason)"
     }

@@ -2,6 +2,8 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+internal import CSystemShim
+
 /// What a part needs of the world besides its disks and stores.
 public struct RuntimeEnvironment: Sendable {
     public var clock: any Clock
@@ -15,14 +17,17 @@ public struct RuntimeEnvironment: Sendable {
     }
 }
 
-/// A place for a broker's files: a disk, and the text it was named by.
-public struct Volume: Sendable {
-    /// As the user gave it: `DIR` or `replicated:N:DIR`.
-    public var specification: String
-    public var disk: any Disk
+extension RuntimeEnvironment {
+    /// The machine's own clocks, the kernel's randomness, one thread per worker.
+    public static let system = RuntimeEnvironment(
+        clock: SystemClock(), randomness: SystemRandomSource(), workers: ThreadWorkerPool())
 
-    public init(specification: String, disk: any Disk) {
-        self.specification = specification
-        self.disk = disk
+    /// Lets this process open as many files as the system allows it to. A log keeps several open per segment and copy.
+    ///
+    /// - Returns: The limit now in force; nil if it cannot be told.
+    @discardableResult
+    public static func raiseDescriptorLimit() -> Int64? {
+        let limit = ninefold_raise_descriptor_limit()
+        return limit < 0 ? nil : limit
     }
 }

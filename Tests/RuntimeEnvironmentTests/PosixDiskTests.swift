@@ -1,0 +1,108 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import NIOCore
+import RuntimeEnvironment
+import Testing
+
+@Suite struct PosixDiskTests {
+    @Test func writesAreReadBackAndLieInTheDirectory() throws {
+        let directory = try TemporaryDirectory()
+        let disk = PosixDisk(root: directory.path + "/")
+        try disk.makeDirectory("a/b")
+        let file = try disk.open("a/b/c", .createNew)
+        try file.write([ByteBuffer(string: "world")], at: 5)
+        try file.write([ByteBuffer(string: "he"), ByteBuffer(), ByteBuffer(string: "llo")], at: 0)
+        try file.synchronize()
+        #expect(try file.size() == 10)
+        #expect(String(buffer: try file.readBytes(at: 0, length: 10)) == "helloworld")
+        #expect(directory.bytes("a/b/c").map { String(decoding: $0, as: UTF8.self) } == "helloworld")
+        #expect(disk.physicalPaths("a/b/c") == [directory.path + "/a/b/c"])
+    }
+
+    @Test func moreBuffersThanOneCallTakesAreAllWritten() throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        var expected = ByteBuffer()
+        let buffers = (0..<3_000).map { index in
+            let buffer = ByteBuffer(repeating: UInt8(truncatingIfNeeded: index), count: index % 7)
+            expected.writeImmutableBuffer(buffer)
+            return buffer
+        }
+        try file.write(buffers, at: 3)
+        #expect(try file.readBytes(at: 3, length: expected.readableBytes) == expected)
+    }
+
+    @Test func readingPastTheEndSaysSo() throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        try file.write([ByteBuffer(string: "abc")], at: 0)
+        let failure = #expect(throws: DiskError.self) { try file.readBytes(at: 1, length: 3) }
+        #expect(failure?.code == .endOfFile)
+    }
+
+    @Test func openModesKeepTheirPromises() throws {
+        let disk = PosixDisk(root: try TemporaryDirectory().path)
+        try disk.makeDirectory("")
+        #expect(#expect(throws: DiskError.self) { try disk.open("f", .readOnly) }?.code == .notFound)
+        #expect(#expect(throws: DiskError.self) { try disk.open("f", .readWrite) }?.code == .notFound)
+        try disk.open("f", .readWriteCreate).write([ByteBuffer(string: "kept")], at: 0)
+        #expect(#expect(throws: DiskError.self) { try disk.open("f", .createNew) }?.code == .alreadyExists)
+        #expect(try disk.open("f", .readWriteCreate).size() == 4)
+        try disk.removeTree("")
+    }
+
+    @Test func reservingChangesBlocksAndNotLength() throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        try file.reserve(1 << 20)
+        #expect(try file.size() == 0)
+        #expect(try file.allocatedBytes() >= 1 << 20)
+        try file.truncate(to: 0)
+        #expect(try file.allocatedBytes() < 1 << 20)
+    }
+
+    @Test func aClosedFileRefusesAndClosingTwiceIsFine() throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        #expect(file.descriptor != nil)
+        file.close()
+        file.close()
+        #expect(file.descriptor == nil)
+        #expect(throws: DiskError.self) { try file.size() }
+    }
+
+    @Test func directoriesAreListedRenamedAndRemoved() throws {
+        let directory = try TemporaryDirectory()
+        let disk = PosixDisk(root: directory.path)
+        try disk.makeDirectory("d/inner")
+        try disk.makeDirectory("d")
+        try disk.open("d/b", .createNew).write([ByteBuffer(string: "12345")], at: 0)
+        _ = try disk.open("d/a", .createNew)
+        #expect(
+            try disk.list("d") == [
+                DiskEntry(name: "a", isDirectory: false, size: 0), DiskEntry(name: "b", isDirectory: false, size: 5),
+                DiskEntry(name: "inner", isDirectory: true, size: 0),
+            ])
+        try disk.rename("d/b", to: "d/a")
+        try disk.synchronizeDirectory("d")
+        #expect(try disk.readFile("d/a").readableBytes == 5)
+        #expect(try !disk.exists("d/b"))
+        try disk.remove("d/b")
+        try disk.removeTree("d")
+        try disk.removeTree("d")
+        #expect(try !disk.exists("d"))
+        #expect(try disk.freeBytes() > 0)
+        #expect(#expect(throws: DiskError.self) { try disk.list("d") }?.code == .notFound)
+    }
+
+    @Test func replacingAFileLeavesNoTemporaryOne() throws {
+        let directory = try TemporaryDirectory()
+        let disk = PosixDisk(root: directory.path)
+        try disk.replaceFile("f", with: ByteBuffer(string: "one"))
+        try disk.replaceFile("f", with: ByteBuffer(string: "two"))
+        #expect(String(buffer: try disk.readFile("f")) == "two")
+        #expect(try disk.list("").map(\.name) == ["f"])
+    }
+}
