@@ -46,6 +46,7 @@ public struct MeteredDisk: Disk {
     public func list(_ path: String) throws(DiskError) -> [DiskEntry] { try disk.list(path) }
     public func exists(_ path: String) throws(DiskError) -> Bool { try disk.exists(path) }
     public func rename(_ source: String, to target: String) throws(DiskError) { try disk.rename(source, to: target) }
+    public func link(_ source: String, to target: String) throws(DiskError) { try disk.link(source, to: target) }
     public func remove(_ path: String) throws(DiskError) { try disk.remove(path) }
     public func removeTree(_ path: String) throws(DiskError) { try disk.removeTree(path) }
     public func freeBytes() throws(DiskError) -> Int64 { try disk.freeBytes() }

@@ -70,6 +70,10 @@ public struct PosixDisk: Disk {
         _ = try systemCall("rename", absolute(source)) { Glibc.rename(absolute(source), absolute(target)) }
     }
 
+    public func link(_ source: String, to target: String) throws(DiskError) {
+        _ = try systemCall("link", absolute(target)) { Glibc.link(absolute(source), absolute(target)) }
+    }
+
     public func remove(_ path: String) throws(DiskError) {
         let name = absolute(path)
         if unlink(name) != 0, errno != ENOENT { throw DiskError(errno: errno, operation: "unlink", path: name) }

@@ -115,6 +115,20 @@ public final class ReplicatedDisk: Disk {
         }
     }
 
+    /// Won at the first copy; in the others a target that a crash left behind gives way.
+    public func link(_ source: String, to target: String) throws(DiskError) {
+        let authority = health.healthy[0]
+        try disks[authority].link(source, to: target)
+        try onAll { (copy, disk) throws(DiskError) in
+            guard copy != authority else { return }
+            try disk.remove(target)
+            do throws(DiskError) { try disk.link(source, to: target) } catch  where error.code == .notFound {
+                try self.copyFile(target, from: self.disks[authority], to: disk)
+            }
+        }
+        agreed.withLock { agreed in if agreed.contains(source) { agreed.insert(target) } }
+    }
+
     public func remove(_ path: String) throws(DiskError) {
         try onAll { (_, disk) throws(DiskError) in try disk.remove(path) }
         agreed.withLock { _ = $0.remove(path) }

@@ -97,6 +97,16 @@ import Testing
         #expect(#expect(throws: DiskError.self) { try disk.list("d") }?.code == .notFound)
     }
 
+    @Test func oneOfManyWhoLinkToANameWins() throws {
+        let directory = try TemporaryDirectory()
+        let disk = PosixDisk(root: directory.path)
+        for name in ["a", "b"] { try disk.open(name, .createNew).write([ByteBuffer(string: name)], at: 0) }
+        try disk.link("a", to: "t")
+        #expect(#expect(throws: DiskError.self) { try disk.link("b", to: "t") }?.code == .alreadyExists)
+        try disk.remove("a")
+        #expect(String(buffer: try disk.readFile("t")) == "a")
+    }
+
     @Test func replacingAFileLeavesNoTemporaryOne() throws {
         let directory = try TemporaryDirectory()
         let disk = PosixDisk(root: directory.path)

@@ -6,29 +6,35 @@ import RuntimeEnvironment
 import Synchronization
 import Testing
 
+private final class Journal: Sendable {
+    private let entries = Mutex<[Int: [Int]]>([:])
+    func note(_ number: Int, by submitter: Int) { entries.withLock { $0[submitter, default: []].append(number) } }
+    func notes(by submitter: Int) -> [Int] { entries.withLock { $0[submitter] ?? [] } }
+}
+
 @Suite struct ThreadWorkerTests {
     @Test func jobsOfManySubmittersRunOneAtATimeInEachOnesOrder() async {
         let worker = ThreadWorker(named: "test-worker")
-        let seen = Mutex<[[Int]]>(Array(repeating: [], count: 8))
+        let journal = Journal()
         await withTaskGroup(of: Void.self) { group in
             for submitter in 0..<8 {
                 group.addTask {
-                    for number in 0..<500 { worker.submit { seen.withLock { $0[submitter].append(number) } } }
+                    for number in 0..<500 { worker.submit { journal.note(number, by: submitter) } }
                     await worker.run {}
                 }
             }
         }
-        #expect(seen.withLock { $0 } == Array(repeating: Array(0..<500), count: 8))
+        for submitter in 0..<8 { #expect(journal.notes(by: submitter) == Array(0..<500)) }
     }
 
     @Test func jobsQueuedBeforeTheWorkerIsLetGoStillRun() async {
-        let done = Atomic<Int>(0)
+        let journal = Journal()
         await withCheckedContinuation { continuation in
             let worker = ThreadWorker(named: "short-lived-worker-with-a-long-name")
-            for _ in 0..<100 { worker.submit { done.add(1, ordering: .relaxed) } }
+            for number in 0..<100 { worker.submit { journal.note(number, by: 0) } }
             worker.submit { continuation.resume() }
         }
-        #expect(done.load(ordering: .relaxed) == 100)
+        #expect(journal.notes(by: 0).count == 100)
     }
 
     @Test func errorsComeBackTyped() async {
