@@ -153,7 +153,7 @@ let package = Package(
                 "SharedStorage", "LogEngine", "LogEngineTesting", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
                 "SimulationKit", nioCore,
             ]),
-        tests("KafkaNetwork", ["KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, nioEmbedded]),
+        tests("KafkaNetwork", ["KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, logging]),
         tests(
             "BrokerFrontend",
             [
