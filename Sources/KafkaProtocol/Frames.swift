@@ -16,7 +16,8 @@ public struct RequestFrame: Sendable {
     /// Bytes of the whole frame without its four-byte length.
     public var frameSizeInBytes: Int
 
-    public init(apiKey: Int16, apiVersion: Int16, correlationID: Int32, clientID: String?, body: ByteBuffer, frameSizeInBytes: Int) {
+    public init(apiKey: Int16, apiVersion: Int16, correlationID: Int32, clientID: String?, body: ByteBuffer, frameSizeInBytes: Int)
+    {
         self.apiKey = apiKey
         self.apiVersion = apiVersion
         self.correlationID = correlationID

@@ -157,12 +157,14 @@ public struct WireWriter: ~Copyable {
     public mutating func nullableRecords(_ value: LogSlices?, _ field: String, nullable: Bool = true) throws(CodecError) {
         guard value != nil || nullable else { throw .invalid(field: field) }
         try length(value?.sizeInBytes, classic: Int32.self, isFlexible: isFlexible, field)
-        for slice in value?.slices ?? [] {
-            if case .bytes(let buffer) = slice, buffer.readableBytes <= Self.copiedRecordsMaxBytes {
+        guard let slices = value?.slices else { return }
+        for index in slices.indices {
+            let size = slices[index].sizeInBytes
+            if size <= Self.copiedRecordsMaxBytes, case .bytes(let buffer) = slices[index] {
                 buffer.withUnsafeReadableBytes { copy($0) }
-            } else if slice.sizeInBytes > 0 {
-                insertions.append(Insertion(position: count, slice: slice))
-                insertedBytes += slice.sizeInBytes
+            } else if size > 0 {
+                insertions.append(Insertion(position: count, slice: slices[index]))
+                insertedBytes += size
             }
         }
     }
@@ -180,8 +182,10 @@ public struct WireWriter: ~Copyable {
         _ values: [Element]?, _ version: Int16, _ field: String, nullable: Bool = true
     ) throws(CodecError) {
         try arrayCount(values?.count, field, nullable: nullable)
-        guard let values else { return }
-        for value in values { try value.encode(into: &self, version: version) }
+        // By address: iterating would retain and release what each element holds.
+        try values?.withUnsafeBufferPointer { (values) throws(CodecError) in
+            for index in values.indices { try values[index].encode(into: &self, version: version) }
+        }
     }
 
     public mutating func array<Element: KafkaStruct>(
