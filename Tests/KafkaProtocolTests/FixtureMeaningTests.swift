@@ -27,7 +27,7 @@ import Testing
         let response = try decodeResponse(to: MetadataRequest.self, version: 12, frame: #require(frame.responseBytes)).response
         #expect(response.brokers.map(\.nodeId) == [0, 1, 2] && response.brokers.map(\.port) == [29103, 29104, 29105])
         #expect(response.brokers.map(\.rack) == ["rack0", "rack1", "rack2"] && response.brokers[0].host == "127.0.0.1")
-        #expect(response.clusterId == "MrMJ9bAnSoeqDHbvaowYAY" && response.controllerId == 2)
+        #expect(response.clusterId == "MrJ9bAn4RoeqDHbvaow9YA" && response.controllerId == 2)
         let topic = try #require(response.topics.first)
         #expect(topic.name == "ck.t1" && topic.errorCode == .none && !topic.isInternal)
         #expect(topic.topicId == TopicID(high: 0x5A8F_468B_7D3A_4161, low: 0x9FE1_4C97_CEAF_B51E))
@@ -53,13 +53,14 @@ import Testing
         let frame = try golden("java", "Fetch", 17, 11)
         let request = try RequestFrame(parsing: frame.requestBytes).decode(FetchRequest.self)
         #expect(request.maxWaitMs == 500 && request.minBytes == 1 && request.maxBytes == 52_428_800 && request.sessionEpoch == 0)
-        let id = TopicID(high: 0x7788_6699_B164_7679, low: 0x9939_8BD4_34E5_4540)
+        let id = TopicID(high: 0x0778_8669_9B16_4767, low: 0x9993_98BD_434E_5454)
         #expect(request.topics.map(\.topicId) == [id])
         let response = try decodeResponse(to: FetchRequest.self, version: 17, frame: #require(frame.responseBytes)).response
         #expect(response.sessionId == 0x5E86_A22C && response.responses.map(\.topicId) == [id])
-        let partition = try #require(response.responses[0].partitions.first)
+        let partition = try #require(response.responses[0].partitions.last)
+        #expect(response.responses[0].partitions.map(\.partitionIndex) == [0, 1])
         #expect(partition.highWatermark == 10 && partition.lastStableOffset == 10 && partition.logStartOffset == 0)
-        #expect(partition.abortedTransactions == [] || partition.abortedTransactions == nil)
+        #expect(partition.abortedTransactions == nil)
         #expect(partition.preferredReadReplica == -1 && (partition.records?.sizeInBytes ?? 0) == 202)
     }
 
