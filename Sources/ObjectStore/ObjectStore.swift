@@ -96,7 +96,9 @@ public protocol ObjectStore: Sendable {
     /// Keys that begin with `prefix`, after `startAfter`, in byte order, at most `maxKeys` (and at most 1,000).
     ///
     /// - Returns: The objects and whether more follow.
-    func list(prefix: String, startAfter: String?, maxKeys: Int) async throws(ObjectStoreError) -> (objects: [ObjectInfo], isTruncated: Bool)
+    func list(prefix: String, startAfter: String?, maxKeys: Int) async throws(ObjectStoreError) -> (
+        objects: [ObjectInfo], isTruncated: Bool
+    )
 
     /// Removes the objects; keys that are not there are fine. All or an error, after which some may be gone.
     func delete(_ keys: [String]) async throws(ObjectStoreError)

@@ -31,7 +31,8 @@ struct PartSizes {
                 "part \(count) of object \(key) has \(last) bytes; all but the last need \(ObjectStoreLimits.partBytesMin)")
         }
         guard count < ObjectStoreLimits.partsMax else {
-            throw ObjectStoreError(.unsupported, "object \(key) has more than \(ObjectStoreLimits.partsMax) parts; make them larger")
+            throw ObjectStoreError(
+                .unsupported, "object \(key) has more than \(ObjectStoreLimits.partsMax) parts; make them larger")
         }
         count += 1
         last = bytes
@@ -50,7 +51,8 @@ extension ObjectStoreError {
     }
 
     static func rangeOutside(_ key: String, _ range: Range<Int64>) -> ObjectStoreError {
-        ObjectStoreError(.invalidRange, "object \(key): the range from \(range.lowerBound) to \(range.upperBound) holds no byte of it")
+        ObjectStoreError(
+            .invalidRange, "object \(key): the range from \(range.lowerBound) to \(range.upperBound) holds no byte of it")
     }
 
     static func tooLargeForOneGet(_ key: String, _ bytes: Int64) -> ObjectStoreError {

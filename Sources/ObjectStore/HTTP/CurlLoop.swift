@@ -136,7 +136,9 @@ final class CurlLoop: @unchecked Sendable {
         var hasFinished = false
         var left: CInt = 0
         while let message = curl_multi_info_read(multi, &left) {
-            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let transfer = active[easy] else { continue }
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle, let transfer = active[easy] else {
+                continue
+            }
             // `message` is gone once its handle is removed.
             let outcome = transfer.outcome(message.pointee.data.result)
             release(easy)

@@ -120,7 +120,8 @@ final class CurlTransfer: @unchecked Sendable {
     func failure(_ code: HTTPTransportError.Code, _ description: String) -> HTTPTransportError {
         let wasSent = easy.map { ninefold_curl_get_long($0, CURLINFO_REQUEST_SIZE) > 0 } ?? false
         return HTTPTransportError(
-            code, description, mayHaveTakenEffect: wasSent, bodyBytesSent: bodyBytesSent, bodyBytesReceived: Int64(body.readableBytes))
+            code, description, mayHaveTakenEffect: wasSent, bodyBytesSent: bodyBytesSent,
+            bodyBytesReceived: Int64(body.readableBytes))
     }
 
     private func failure(_ code: CURLcode) -> HTTPTransportError {

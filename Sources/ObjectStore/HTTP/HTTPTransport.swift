@@ -38,7 +38,9 @@ package struct HTTPResponse: Sendable {
     /// Body bytes of the request that were handed over, those sent again included.
     package var bodyBytesSent: Int64
 
-    package init(status: Int, headers: [(name: String, value: String)] = [], body: ByteBuffer = ByteBuffer(), bodyBytesSent: Int64 = 0) {
+    package init(
+        status: Int, headers: [(name: String, value: String)] = [], body: ByteBuffer = ByteBuffer(), bodyBytesSent: Int64 = 0
+    ) {
         self.status = status
         self.headers = headers
         self.body = body

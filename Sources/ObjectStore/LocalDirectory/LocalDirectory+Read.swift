@@ -25,7 +25,8 @@ extension LocalDirectory {
 
     func get(_ key: String, range: Range<Int64>?) throws(ObjectStoreError) -> ByteBuffer {
         let path = try path(key)
-        let found: Result<ByteBuffer, ObjectStoreError> = try onFirstHealthy("read object \(key)", key) { (root) throws(DiskError) in
+        let found: Result<ByteBuffer, ObjectStoreError> = try onFirstHealthy("read object \(key)", key) {
+            (root) throws(DiskError) in
             let file = try disk.open(Self.join(root, path), .readOnly)
             defer { file.close() }
             let size = try file.size()
@@ -73,7 +74,9 @@ extension LocalDirectory {
         }
     }
 
-    func list(prefix: String, startAfter: String?, maxKeys: Int) throws(ObjectStoreError) -> (objects: [ObjectInfo], isTruncated: Bool) {
+    func list(prefix: String, startAfter: String?, maxKeys: Int) throws(ObjectStoreError) -> (
+        objects: [ObjectInfo], isTruncated: Bool
+    ) {
         // One more than asked tells whether more follow.
         let limit = min(max(maxKeys, 0), ObjectStoreLimits.keysPerPageMax) + 1
         var objects = try onFirstHealthy("list objects below \(prefix)", prefix) { (root) throws(DiskError) in

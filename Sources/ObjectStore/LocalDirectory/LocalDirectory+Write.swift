@@ -36,7 +36,8 @@ extension LocalDirectory {
             let root = roots[draft.files.count]
             discard(draft)
             guard error.code == .notFound else { throw ObjectStoreError(error, doing: "write object \(key)") }
-            throw ObjectStoreError(.other, "cannot write object \(key): \(root.isEmpty ? "the directory" : root) is gone; restore it")
+            throw ObjectStoreError(
+                .other, "cannot write object \(key): \(root.isEmpty ? "the directory" : root) is gone; restore it")
         }
     }
 

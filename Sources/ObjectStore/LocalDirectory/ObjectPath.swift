@@ -87,7 +87,9 @@ package enum ObjectPath {
         while let byte = rest.popFirst() {
             if isPlain(byte) {
                 bytes.append(byte)
-            } else if byte == UInt8(ascii: "%"), let high = rest.popFirst().flatMap(hexValue), let low = rest.popFirst().flatMap(hexValue) {
+            } else if byte == UInt8(ascii: "%"), let high = rest.popFirst().flatMap(hexValue),
+                let low = rest.popFirst().flatMap(hexValue)
+            {
                 bytes.append(high << 4 | low)
             } else {
                 return nil

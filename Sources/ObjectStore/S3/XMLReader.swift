@@ -212,5 +212,7 @@ package struct XMLReader {
         return String(decoding: local, as: UTF8.self)
     }
 
-    private func failure(_ reason: String) -> XMLError { XMLError(description: "\(reason), at byte \(position)", position: position) }
+    private func failure(_ reason: String) -> XMLError {
+        XMLError(description: "\(reason), at byte \(position)", position: position)
+    }
 }
