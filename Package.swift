@@ -132,7 +132,7 @@ let package = Package(
         tests("Metering", ["Metering"]),
         tests("KafkaProtocol", ["KafkaProtocol", "LogModel", nioCore]),
         tests("ObjectStore", ["ObjectStore", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, crypto]),
-        tests("ClusterMetadata", ["ClusterMetadata", "LogModel", "RuntimeEnvironment", "SimulationKit"]),
+        tests("ClusterMetadata", ["ClusterMetadata", "LogModel", "RuntimeEnvironment", "SimulationKit", logging]),
         tests("LogSegments", ["LogSegments", "LogModel", "RuntimeEnvironment", "SimulationKit", nioCore]),
         tests("InMemoryLog", ["InMemoryLog", "LogEngine", "LogEngineTesting", "LogModel", "RuntimeEnvironment", nioCore]),
         tests(

@@ -15,6 +15,10 @@ public import LogModel
 /// /partitions/<topic hex>/<n>     PartitionRecord
 /// /configs/brokers/<id or "">     ConfigRecord
 /// /producer-ids                   next block, decimal
+/// /recoveries/<id>                RecoveryRecord       a dead broker's data are being taken over
+/// /closed-epochs/<id>             last BrokerEpoch whose data are taken care of, decimal
+/// /deletions/<topic hex>          DeletionRecord       who deletes the shared data of a topic
+/// /deletions/<topic hex>/<id>     DeletionAcknowledgement
 /// /shared/…, /tiered/…            the engines' own
 /// ```
 public enum MetadataKey {
@@ -26,8 +30,18 @@ public enum MetadataKey {
     public static let partitions = "/partitions/"
     public static let brokerConfigs = "/configs/brokers/"
     public static let producerIDs = "/producer-ids"
+    public static let recoveries = "/recoveries/"
+    public static let closedEpochs = "/closed-epochs/"
+    public static let deletions = "/deletions/"
 
     public static func broker(_ id: BrokerID) -> String { brokers + String(id.rawValue) }
+    public static func brokerEpoch(_ id: BrokerID) -> String { brokerEpochs + String(id.rawValue) }
+    /// Of one broker, or of all where nil.
+    public static func brokerConfig(_ id: BrokerID?) -> String { brokerConfigs + (id.map { String($0.rawValue) } ?? "") }
+    public static func recovery(of id: BrokerID) -> String { recoveries + String(id.rawValue) }
+    public static func closedEpoch(_ id: BrokerID) -> String { closedEpochs + String(id.rawValue) }
+    public static func deletion(of topic: TopicID) -> String { deletions + topic.hex }
+    public static func deletion(of topic: TopicID, by id: BrokerID) -> String { "\(deletions)\(topic.hex)/\(id.rawValue)" }
     public static func topic(_ name: String) -> String { topics + name }
     public static func partition(_ topic: TopicID, _ number: Int32) -> String { "\(partitions)\(topic.hex)/\(number)" }
     public static func partitions(of topic: TopicID) -> String { "\(partitions)\(topic.hex)/" }
@@ -145,4 +159,45 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
 public struct ConfigRecord: Codable, Sendable, Hashable {
     public var configs: [String: String]
     public init(configs: [String: String]) { self.configs = configs }
+}
+
+/// A broker died without closing its data; a survivor takes them over (for `shared`: fences its write-ahead log and replays it).
+public struct RecoveryRecord: Codable, Sendable, Hashable {
+    public var broker: BrokerID
+    /// The run of `broker` that died.
+    public var epoch: BrokerEpoch
+    /// The one broker that does it. Another is named if this one dies first.
+    public var assignee: BrokerID
+
+    public init(broker: BrokerID, epoch: BrokerEpoch, assignee: BrokerID) {
+        self.broker = broker
+        self.epoch = epoch
+        self.assignee = assignee
+    }
+}
+
+/// Who deletes what of a topic that is being deleted.
+public struct DeletionRecord: Codable, Sendable, Hashable {
+    public var topicID: TopicID
+    /// By partition: the one broker that deletes the partition's data in shared stores.
+    public var owners: [BrokerID]
+
+    public init(topicID: TopicID, owners: [BrokerID]) {
+        self.topicID = topicID
+        self.owners = owners
+    }
+}
+
+/// A broker holds nothing of the topic on its volume any more.
+public struct DeletionAcknowledgement: Codable, Sendable, Hashable {
+    public var topicID: TopicID
+    public var broker: BrokerID
+    /// Partitions whose data in shared stores it has deleted too.
+    public var ownedPartitions: [Int32]
+
+    public init(topicID: TopicID, broker: BrokerID, ownedPartitions: [Int32]) {
+        self.topicID = topicID
+        self.broker = broker
+        self.ownedPartitions = ownedPartitions
+    }
 }

@@ -43,6 +43,11 @@ final class ManualClock: Clock {
         }
     }
 
+    /// Whether somebody sleeps until `delay` from now.
+    func hasSleeper(in delay: Duration) -> Bool {
+        state.withLock { state in state.sleepers.values.contains { $0.deadline == state.now + delay.inNanoseconds } }
+    }
+
     func advance(by duration: Duration) {
         let woken = state.withLock { state in
             state.now += duration.inNanoseconds
