@@ -121,12 +121,8 @@ package final class BrokerRegistration: Sendable {
                         .put(key, RecordCoding.encode(record), lease: lease),
                         .put(epochKey, RecordCoding.encode(decimal: record.epoch.rawValue)),
                     ])
-                let result: TransactionResult
-                do throws(MetadataStoreError) { result = try await store.commit(transaction) } catch
-                    where error.code == .leaseExpired
-                {
-                    continue  // We were held up for a whole session.
-                }
+                // Nil: we were held up for a whole session.
+                guard let result = try await commitUnlessExpired(transaction, in: store) else { continue }
                 guard result.succeeded else {
                     try await store.revoke(lease)
                     continue
@@ -143,6 +139,18 @@ package final class BrokerRegistration: Sendable {
             throw MetadataOperationError(error)
         } catch {
             preconditionFailure("the store throws its own errors only, not \(error)")
+        }
+    }
+
+    /// - Returns: Nil if the lease to which something was to be bound has ended.
+    private static func commitUnlessExpired(
+        _ transaction: Transaction, in store: any MetadataStore
+    ) async throws(MetadataStoreError) -> TransactionResult? {
+        do throws(MetadataStoreError) {
+            return try await store.commit(transaction)
+        } catch {
+            if error.code == .leaseExpired { return nil }
+            throw error
         }
     }
 
