@@ -151,7 +151,7 @@ let package = Package(
             "SharedStorage",
             [
                 "SharedStorage", "LogEngine", "LogEngineTesting", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
-                "SimulationKit", nioCore,
+                "SimulationKit", "Metering", nioCore,
             ]),
         tests("KafkaNetwork", ["KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, logging]),
         tests(

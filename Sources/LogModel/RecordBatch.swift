@@ -213,4 +213,13 @@ public struct RecordBatches: Sendable {
         }
         return baseOffset..<next
     }
+
+    /// The same batches in a buffer of their own. A slice keeps all of its receive buffer alive, so whoever keeps batches for long
+    /// keeps such a copy. Copies nothing where the storage is little larger than the batches.
+    public func copiedToSize() -> RecordBatches {
+        guard buffer.storageCapacity > 2 * buffer.readableBytes + 4096 else { return self }
+        var copy = self
+        copy.buffer = ByteBuffer(bytes: buffer.readableBytesView)
+        return copy
+    }
 }

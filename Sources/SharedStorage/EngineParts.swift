@@ -1,0 +1,56 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogEngine
+internal import LogModel
+internal import Metering
+internal import ObjectStore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// What the parts of one running engine share.
+final class EngineParts: Sendable {
+    let settings: SharedStorageSettings
+    let environment: RuntimeEnvironment
+    let meters: Meters
+    let store: any ObjectStore
+    let metadata: SharedMetadata
+    let wal: WriteAheadLog
+    /// The bytes of this broker's own ``WALOwnership``: a condition of all that it commits.
+    let ownership: Transaction.Condition
+    let reader: ObjectReader
+    let cacheBudget: LogCacheBudget
+    let dirty: DirtyLogs
+    let uploader: Uploader
+    let putter: ObjectPutter
+
+    init(
+        settings: SharedStorageSettings, environment: RuntimeEnvironment, meters: Meters, store: any ObjectStore,
+        metadata: SharedMetadata,
+        wal: WriteAheadLog, ownership: Transaction.Condition, reader: ObjectReader, putter: ObjectPutter, uploader: Uploader
+    ) {
+        self.settings = settings
+        self.environment = environment
+        self.meters = meters
+        self.store = store
+        self.metadata = metadata
+        self.wal = wal
+        self.ownership = ownership
+        self.reader = reader
+        self.putter = putter
+        self.uploader = uploader
+        cacheBudget = LogCacheBudget(bytesMax: settings.logCacheBytes)
+        dirty = DirtyLogs()
+    }
+}
+
+/// Logs with batches that are in no object yet. Never locked while a log's lock is asked for.
+final class DirtyLogs: Sendable {
+    private let logs = Mutex<[ObjectIdentifier: SharedLog]>([:])
+
+    func insert(_ log: SharedLog) { logs.withLock { $0[ObjectIdentifier(log)] = log } }
+    func remove(_ log: SharedLog) { logs.withLock { $0[ObjectIdentifier(log)] = nil } }
+    var all: [SharedLog] { logs.withLock { Array($0.values) } }
+}

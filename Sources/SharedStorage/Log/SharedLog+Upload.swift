@@ -1,0 +1,89 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import DequeModule
+internal import LogEngine
+internal import LogModel
+internal import Synchronization
+
+/// What one stream brings to an upload: everything appended since its last.
+struct UploadCut: Sendable {
+    var stream: StreamID
+    /// The stream's committed end.
+    var start: Offset
+    /// Exclusive.
+    var end: Offset
+    var chunks: [ObjectBuilder.Chunk]
+    /// As of `end`.
+    var producers: [ProducerStates.Entry]
+    var epochs: [EpochStart]
+    var bytes: Int64
+}
+
+extension SharedLog {
+    /// What is to be uploaded now; nil if there is nothing, or a former owner's tail comes first.
+    func cut() -> UploadCut? {
+        state.withLock { state in
+            if case .failed = state.role { return nil }
+            guard state.hasUncommitted, !state.waitsForTail else { return nil }
+            let first = state.cacheIndex(of: state.committedEnd)
+            let appends = state.cache[first...]
+            guard let last = appends.last else { return nil }
+            return UploadCut(
+                stream: stream, start: state.committedEnd, end: last.offsets.upperBound, chunks: appends.map(\.chunk),
+                producers: state.producers.entries, epochs: state.epochs.entries,
+                bytes: appends.reduce(0) { $0 + Int64($1.sizeInBytes) })
+        }
+    }
+
+    /// The number in the WAL of the first append that is in no object; nil if there is none, and then the log is no longer dirty.
+    func firstUncommittedSequence() -> UInt64? {
+        state.withLock { state in
+            guard state.hasUncommitted else {
+                shared.dirty.remove(self)
+                return nil
+            }
+            let first = state.cacheIndex(of: max(state.committedEnd, state.tailsEnd))
+            return first < state.cache.count ? state.cache[first].sequence : nil
+        }
+    }
+
+    func uploadCommitted(_ range: RangeRecord) {
+        state.withLock { $0.committed(range) }
+        shared.cacheBudget.uploaded(self, upTo: range.end)
+    }
+
+    /// Somebody else has taken the stream over or deleted it: what is in memory is of no use any more.
+    func uploadObsolete() {
+        appendFailed(LogError(.fenced, "partition \(partition) was taken over by another broker, or deleted; refresh the metadata"))
+        abandon()
+    }
+
+    /// A former owner's tail has become `ranges`.
+    func tailCommitted(_ ranges: [RangeRecord]) {
+        state.withLock { state in
+            for range in ranges where range.start >= state.committedEnd {
+                guard range.start == state.committedEnd else { continue }
+                state.ranges.append(range)
+                state.rangeBytes += range.recordBytes
+                state.committedEnd = range.end
+            }
+        }
+    }
+
+    // MARK: Retention and compaction
+
+    func retentionStart(now: Timestamp) -> Offset { state.withLock { $0.retentionStart(now: now) } }
+    var rangesNow: [RangeRecord] { state.withLock { $0.ranges } }
+
+    func replaced(_ old: [RangeRecord], with merged: RangeRecord?) { state.withLock { $0.replaced(old, with: merged) } }
+
+    func raiseLogStart(to offset: Offset) {
+        state.withLock { state in
+            guard offset > state.logStart else { return }
+            state.logStart = offset
+            state.epochs.truncateFromStart(offset)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogEngine
+internal import LogModel
+internal import ObjectStore
+internal import RuntimeEnvironment
+
+/// What goes on behind the writers: compaction and retention of the logs that this broker owns, deletion of objects nobody needs.
+struct Compactor: Sendable {
+    let parts: EngineParts
+
+    /// Rewrites the log's ranges as the plan says. Every block's checksum and the run's continuity are looked at before anything old
+    /// is let go.
+    func compact(_ log: SharedLog, goal: CompactionPlan.Goal, mustLeave: Set<ObjectID> = []) async throws(LogError) {
+        let ranges = log.rangesNow
+        let runs = CompactionPlan.runs(
+            in: ranges, goal: goal, fanIn: parts.settings.mergeFanIn, bytesMax: parts.settings.mergedObjectBytesMax,
+            mustLeave: mustLeave)
+        for run in runs { try await merge(Array(ranges[run]), of: log) }
+    }
+
+    private func merge(_ ranges: [RangeRecord], of log: SharedLog) async throws(LogError) {
+        guard let first = ranges.first, let last = ranges.last else { return }
+        var builder = ObjectBuilder(blockBytes: parts.settings.blockBytes)
+        for range in ranges { try await copy(range, of: log, into: &builder) }
+        let built = builder.finish()
+        guard let piece = built.pieces.first else { return }
+        let expected = ranges.reduce(0) { $0 + $1.recordBytes }
+        guard piece.recordBytes == expected else {
+            throw LogError(
+                .corruptLog,
+                "compaction of partition \(log.partition) read \(piece.recordBytes) bytes where its records say \(expected), from object \(first.key) on; nothing was changed"
+            )
+        }
+        let id = parts.putter.makeID()
+        try await parts.putter.prepare([(id, piece.recordBytes)], requiring: [parts.ownership])
+        try await parts.putter.put(id, built)
+        let merged = parts.putter.range(id, built, piece, start: first.start, end: last.end)
+        let object = CommitObject(
+            id: id, key: merged.key, objectBytes: built.size,
+            pieces: [CommitPiece(stream: log.stream, range: merged, producers: [], epochs: [])])
+        let writer = parts.metadata.writer
+        let done = try await parts.metadata.replaceRanges(of: log.stream, ranges, with: object, requiring: [parts.ownership]) {
+            record throws(LogError) in
+            guard record.owner == writer, record.isOpen else {
+                throw LogError(.notLeader, "partition \(log.partition) has moved away")
+            }
+            return record
+        }
+        if done { log.replaced(ranges, with: merged) }
+    }
+
+    private func copy(_ range: RangeRecord, of log: SharedLog, into builder: inout ObjectBuilder) async throws(LogError) {
+        var next = range.start
+        while next < range.end {
+            let blocks = try await parts.reader.blocks(
+                of: log.stream, in: range, from: next, bytesMax: parts.settings.readAheadBytesMax,
+                fetchBytes: parts.settings.readAheadBytesMax,
+                keepsBlocks: false)
+            guard let last = blocks.last else { return }
+            for block in blocks {
+                guard block.start >= next else {
+                    throw LogError(
+                        .corruptLog, "blocks of partition \(log.partition) overlap at offset \(block.start) in object \(range.key)")
+                }
+                var newest = Timestamp.none
+                var count = 0
+                do throws(RecordBatchError) {
+                    try block.data.forEachBatch { header, _ in
+                        newest = max(newest, header.maxTimestamp)
+                        count += 1
+                        return true
+                    }
+                } catch {
+                    throw LogError(
+                        .corruptLog, "the object \(range.key) holds no whole batches at offset \(block.start)", cause: error)
+                }
+                guard count == block.batchCount else {
+                    throw LogError(
+                        .corruptLog,
+                        "a block of object \(range.key) at offset \(block.start) has \(count) batches, its index says \(block.batchCount)"
+                    )
+                }
+                builder.append(
+                    ObjectBuilder.Chunk(
+                        start: block.start, end: block.end, batchCount: count, maxTimestamp: newest, data: block.data),
+                    of: log.stream)
+                next = block.end
+            }
+            if last.end >= range.end { return }
+        }
+    }
+
+    /// Raises the log start past what time or size lets go of.
+    func retain(_ log: SharedLog) async throws(LogError) {
+        let start = log.retentionStart(now: Timestamp(parts.environment.clock.wallMilliseconds()))
+        if start > log.offsets.logStart { try await log.raiseStart(to: start) }
+    }
+
+    /// Stream-set objects of which less than half is live: keeping them costs more than rewriting what is left.
+    func mostlyDeadObjects() async throws(LogError) -> Set<ObjectID> {
+        var found: Set<ObjectID> = []
+        for (key, record) in try await parts.metadata.list(SharedKey.objects, as: ObjectRecord.self)
+        where record.value.deadBytes * 2 > record.value.recordBytes {
+            found.insert(ObjectID(text: String(key.dropFirst(SharedKey.objects.count))))
+        }
+        return found
+    }
+
+    /// Deletes destroyed objects whose grace is over.
+    ///
+    /// - Parameter all: Whatever their grace and whoever made them; else those this broker made, and others' after twice the grace.
+    func collectGarbage(all: Bool) async throws(LogError) {
+        try await parts.metadata.destroyOrphans()
+        let now = parts.metadata.clock.wallMilliseconds()
+        let grace = parts.settings.destroyedObjectGrace.inMilliseconds
+        let own = "\(SharedKey.destroyed)\(parts.metadata.writer.broker)-"
+        let due = try await parts.metadata.list(SharedKey.destroyed, as: DestroyedObject.self).filter { key, record in
+            all || now - record.value.destroyed >= (key.hasPrefix(own) ? grace : 2 * grace)
+        }
+        var rest = due[...]
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(500))
+            rest = rest.dropFirst(some.count)
+            do throws(ObjectStoreError) {
+                try await parts.store.delete(some.map(\.record.value.key))
+            } catch {
+                throw LogError(
+                    .notAvailable,
+                    "\(some.count) destroyed objects could not be deleted from \(parts.store.url); tried again later", cause: error)
+            }
+            _ = try await parts.metadata.commit(Transaction(operations: some.map { .delete($0.key) }))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+/// Limits and intervals of the `shared` engine. The defaults are AutoMQ's where it has the thing, scaled where a broker here is smaller.
+public struct SharedStorageSettings: Sendable, Hashable {
+    /// Bytes of the WAL ring, without its two header pages. A multiple of 4096; the file never grows.
+    public var walCapacityBytes: Int64 = 256 << 20
+    /// A group (one `pwritev` per stretch of the ring, one `fdatasync`) takes what is queued up to this.
+    public var walGroupBytesMax = 8 << 20
+    /// Appends queued for the WAL or waiting for their acknowledgement; beyond it appends are refused as overloaded.
+    public var walQueueBytesMax = 64 << 20
+    /// Share of the ring in use from which uploads are forced.
+    public var walPressureShare = 0.5
+    /// Bytes appended since the last upload that start the next.
+    public var uploadThresholdBytes: Int64 = 64 << 20
+    /// Longest time an appended batch waits for its upload to begin.
+    public var uploadInterval: Duration = .seconds(60)
+    /// A stream that brings this much to an upload gets an object of its own; the others share one.
+    public var streamObjectSplitBytes = 8 << 20
+    /// Streams in one stream-set object, which bounds a commit's transaction.
+    public var streamsPerObjectMax = 20_000
+    /// Objects being put at one time.
+    public var uploadConcurrency = 4
+    /// A data block is closed once it holds this many record bytes.
+    public var blockBytes = 512 << 10
+    /// Bytes of batches kept in memory for tail readers. What is not uploaded yet is always kept (the ring's capacity bounds it).
+    public var logCacheBytes: Int64 = 128 << 20
+    /// Bytes of data blocks read from objects and kept.
+    public var blockCacheBytes = 64 << 20
+    /// Bytes of objects' indexes kept.
+    public var indexCacheBytes = 16 << 20
+    /// A read from an object asks for this much from where it begins, growing to ``readAheadBytesMax`` while it goes on in order.
+    public var readAheadBytes = 512 << 10
+    public var readAheadBytesMax = 4 << 20
+    /// Time between looks at what to compact, to retain, to delete.
+    public var maintenanceInterval: Duration = .seconds(60)
+    /// Adjacent objects of a stream are merged up to this.
+    public var mergedObjectBytesMax: Int64 = 64 << 20
+    /// This many objects of one size class, side by side, are merged: bounds what compaction writes to a logarithm of the bytes.
+    public var mergeFanIn = 8
+    /// How long a destroyed object stays for readers that are on their way to it.
+    public var destroyedObjectGrace: Duration = .seconds(600)
+    /// A prepared object that is not committed by then is garbage.
+    public var preparedObjectTTL: Duration = .seconds(3_600)
+    /// How long opening a partition waits for its former owner, or the one that recovers it, to close the stream.
+    public var openTimeout: Duration = .seconds(60)
+    /// How long a read waits for a tail that its former owner is still uploading.
+    public var tailTimeout: Duration = .seconds(30)
+
+    public init() {}
+
+    /// What contradicts what, for the start-up check; nil if nothing does.
+    public var problem: String? {
+        if walCapacityBytes < 64 << 10 || walCapacityBytes % 4096 != 0 {
+            return "the WAL's capacity is \(walCapacityBytes) bytes; it must be a multiple of 4096 and at least 65536"
+        }
+        if walGroupBytesMax <= 0 || walQueueBytesMax < walGroupBytesMax {
+            return "the WAL's queue (\(walQueueBytesMax) bytes) must hold at least one group (\(walGroupBytesMax) bytes)"
+        }
+        if blockBytes <= 0 || streamObjectSplitBytes <= 0 || streamsPerObjectMax <= 0 || uploadConcurrency <= 0 || mergeFanIn < 2 {
+            return "block size, split size, streams per object and upload concurrency must be positive, the merge fan-in at least 2"
+        }
+        return nil
+    }
+}

@@ -1,0 +1,114 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import LogEngine
+import LogModel
+import ObjectStore
+import SharedStorage
+import Synchronization
+import Testing
+
+@Suite struct MoveTests {
+    @Test func theNextOwnerGoesOnWhereTheLastOneClosed() async throws {
+        let world = World()
+        let first = try await world.started(1)
+        let second = try await world.started(2)
+        let log = try await world.open(first, leader: 1, epoch: 1)
+        for index in 0..<30 { try await log.write(numbers(from: index, producer: 5, sequence: Int32(index))) }
+
+        let left = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        #expect(left == nil)
+        #expect(world.registry.completed.map(\.target) == [BrokerID(2)])
+        #expect(throws: LogError.self) { _ = try log.append(numbers(from: 99), acks: .all, epoch: nil) }
+
+        let moved = try await world.open(second, leader: 2, epoch: 2)
+        #expect(moved.offsets.logEnd == Offset(30))
+        let repeated = try moved.append(numbers(from: 29, producer: 5, sequence: 29), acks: .all, epoch: nil)
+        #expect(repeated.isDuplicate)
+        for index in 30..<40 { try await moved.write(numbers(from: index, producer: 5, sequence: Int32(index))) }
+        #expect(try await moved.readNumbers() == Array(0..<40))
+        #expect(moved.leaderEpoch(at: Offset(29)) == LeaderEpoch(1))
+        #expect(moved.leaderEpoch(at: Offset(30)) == LeaderEpoch(2))
+        await first.shutdown()
+        await second.shutdown()
+    }
+
+    @Test func aMoveBetweenThreeBrokersUnderLoadLosesNothing() async throws {
+        let world = World()
+        var engines: [SharedStorageEngine] = []
+        for broker in 1...3 { engines.append(try await world.started(Int32(broker))) }
+        let current = Mutex<any PartitionLog>(try await world.open(engines[0], leader: 1, epoch: 1))
+        let done = Mutex(false)
+        let writer = Task {
+            var sent = 0
+            while !done.withLock({ $0 }) || sent < 200 {
+                do {
+                    let log = current.withLock { $0 }
+                    try await log.write(numbers(from: sent, count: 1, size: 200, producer: 1, sequence: Int32(sent)))
+                    sent += 1
+                } catch let error as LogError where error.code == .notLeader {
+                    await Task.yield()
+                }
+            }
+            return sent
+        }
+        for step in 0..<12 {
+            let from = Int32(step % 3 + 1)
+            let to = Int32((step + 1) % 3 + 1)
+            let epoch = Int32(step + 1)
+            let left = try await engines[Int(from) - 1].apply(
+                world.assignment(leader: from, epoch: epoch, movingTo: to), configuration: LogConfiguration())
+            #expect(left == nil)
+            let log = try await world.open(engines[Int(to) - 1], leader: to, epoch: epoch + 1)
+            current.withLock { $0 = log }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        done.withLock { $0 = true }
+        let sent = try await writer.value
+        let log = current.withLock { $0 }
+        #expect(try await log.readNumbers() == Array(0..<sent))
+        for engine in engines { try await engine.settle() }
+        #expect(try await log.readNumbers() == Array(0..<sent))
+        for engine in engines { await engine.shutdown() }
+    }
+
+    @Test func aCancelledMoveOpensTheStreamAgain() async throws {
+        let world = World()
+        let engine = try await world.started(1)
+        let log = try await world.open(engine, leader: 1, epoch: 1)
+        try await log.write(numbers(from: 0, count: 10))
+        world.registry.refuse(LogError(.fencedLeaderEpoch, "cancelled"))
+        await #expect(throws: LogError.self) {
+            try await engine.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        }
+        #expect(throws: LogError.self) { _ = try log.append(numbers(from: 10), acks: .all, epoch: nil) }
+        let again = try #require(
+            try await engine.apply(world.assignment(leader: 1, epoch: 1, partitionEpoch: 12), configuration: LogConfiguration()))
+        try await again.write(numbers(from: 10, count: 10))
+        #expect(try await again.readNumbers() == Array(0..<20))
+        try await engine.settle()
+        #expect(try await again.readNumbers() == Array(0..<20))
+        await engine.shutdown()
+    }
+
+    @Test func readsOfTheTailWaitForItsUpload() async throws {
+        let world = World()
+        let first = try await world.started(1)
+        let second = try await world.started(2)
+        let log = try await world.open(first, leader: 1, epoch: 1)
+        for index in 0..<10 { try await log.write(numbers(from: index)) }
+        let stalled = Mutex(true)
+        world.objects.setTrap { request, _ in request == .put && stalled.withLock { $0 } ? .init(.slowDown, "slow down") : nil }
+        _ = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        let moved = try await world.open(second, leader: 2, epoch: 2)
+        // Appends and reads of what the new owner has itself do not wait.
+        try await moved.write(numbers(from: 10))
+        #expect(try await moved.read(from: Offset(10)).count == 1)
+        let early = Task { try await moved.readNumbers() }
+        stalled.withLock { $0 = false }
+        #expect(try await early.value == Array(0..<11))
+        await first.shutdown()
+        await second.shutdown()
+    }
+}
