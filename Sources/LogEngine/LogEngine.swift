@@ -40,7 +40,8 @@ public protocol LogEngine: Sendable {
     /// Must be idempotent.
     func brokerDied(_ broker: BrokerID, epoch: BrokerEpoch, assigned: Bool) async throws(LogError)
 
-    /// Bytes held on this broker's volume and, for the stores it shares, what this broker's partitions hold there, by medium.
+    /// Bytes held on this broker's volume, by medium. What lies in a store that brokers share belongs to no single one of them: an
+    /// engine that has such a store offers `objectFootprint()`, which one broker is asked for all.
     func footprint() async throws(LogError) -> Footprint
 
     /// Waits until everything that the engine does behind the writer's back (uploads, compaction, deletion of garbage) is up to

@@ -39,5 +39,8 @@ public struct EngineTraits: Sendable {
     /// Places at which PartitionLog/physicalCopies(of:) must find each record; 0 where the storage has no paths.
     public var physicalCopies = 1
 
+    /// What LogEngine/footprint() tells leaves out what lies in stores that brokers share; the engine has a call of its own for that.
+    public var sharesStores = false
+
     public init() {}
 }

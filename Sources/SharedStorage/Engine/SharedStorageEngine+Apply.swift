@@ -136,7 +136,8 @@ extension SharedStorageEngine {
             }
             // Open and ours without a log here: an answer to this very claim was lost. Nothing was appended since.
             guard !next.isOpen || next.owner == writer else { return nil }
-            guard next.owner == writer || next.epoch < assignment.leaderEpoch else {
+            // The same broker's next run may keep the leadership it had: nobody else was told of this epoch.
+            guard next.owner.broker == writer.broker || next.epoch < assignment.leaderEpoch else {
                 throw LogError(
                     .fencedLeaderEpoch,
                     "partition \(assignment.partition) was closed at leader epoch \(next.epoch); a new owner needs a higher one")
