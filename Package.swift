@@ -160,7 +160,9 @@ let package = Package(
                 "BrokerFrontend", "KafkaProtocol", "LogEngine", "InMemoryLog", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
                 "SimulationKit", nioCore,
             ]),
-        tests("Comparison", ["Comparison", "Metering"]),
+        tests(
+            "Comparison",
+            ["Comparison", "Metering", "KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, logging]),
         tests(
             "BrokerNode",
             [

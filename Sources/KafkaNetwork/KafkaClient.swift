@@ -20,6 +20,8 @@ package actor KafkaClient {
     private let clock: any Clock
     private var view = ClusterView()
     private var connections: [BrokerAddress: Task<KafkaConnection, any Error>] = [:]
+    /// The last broker that answered when any would do.
+    private var preferred: BrokerAddress?
     private var isClosed = false
 
     private static let firstBackoff: Duration = .milliseconds(20)
@@ -78,11 +80,28 @@ package actor KafkaClient {
         return try await connection(to: address)
     }
 
-    /// A connection to any broker that answers, those known from metadata after those given at the start.
+    /// A connection to any broker that answers.
     package func anyConnection() async throws(KafkaClientError) -> KafkaConnection {
+        try await onAnyBroker { (connection) throws(KafkaClientError) in connection }
+    }
+
+    /// Calls `body` with a connection to one broker after the other, those known from metadata after those given at the start,
+    /// until it succeeds. The broker that did is asked first the next time.
+    private func onAnyBroker<Value: Sendable>(
+        _ body: (KafkaConnection) async throws(KafkaClientError) -> Value
+    ) async throws(KafkaClientError) -> Value {
         var last = KafkaClientError(.connectFailed, "no broker address is known")
-        for address in bootstrap + view.brokers.values.filter({ !bootstrap.contains($0) }) {
-            do throws(KafkaClientError) { return try await connection(to: address) } catch { last = error }
+        var addresses = bootstrap + view.brokers.values.filter { !bootstrap.contains($0) }
+        if let preferred, let index = addresses.firstIndex(of: preferred) { addresses.swapAt(0, index) }
+        for address in addresses {
+            do throws(KafkaClientError) {
+                let value = try await body(connection(to: address))
+                preferred = address
+                return value
+            } catch {
+                guard error.isRetriable else { throw error }
+                last = error
+            }
         }
         throw last
     }
@@ -98,7 +117,10 @@ package actor KafkaClient {
     package func refresh(topics: [String]?) async throws(KafkaClientError) -> ClusterView {
         var request = MetadataRequest(allowAutoTopicCreation: false)
         request.topics = topics?.map { MetadataRequest.MetadataRequestTopic(name: $0) }
-        let answer = try await anyConnection().send(request, versionMax: 12, timeout: requestTimeout)
+        let timeout = requestTimeout
+        let answer = try await onAnyBroker { (connection) async throws(KafkaClientError) in
+            try await connection.send(request, versionMax: 12, timeout: timeout)
+        }
         view.merge(ClusterView(answer))
         return view
     }

@@ -40,29 +40,3 @@ package struct KafkaClientError: Error, Sendable, CustomStringConvertible {
         }
     }
 }
-
-extension ErrorCode {
-    /// Kafka's `RetriableException`s that a client of ours can meet.
-    package var isRetriable: Bool {
-        switch self {
-        case .corruptMessage, .unknownTopicOrPartition, .leaderNotAvailable, .notLeaderOrFollower, .requestTimedOut,
-            .brokerNotAvailable, .replicaNotAvailable, .networkException, .coordinatorLoadInProgress, .coordinatorNotAvailable,
-            .notCoordinator, .notEnoughReplicas, .notEnoughReplicasAfterAppend, .notController, .kafkaStorageError,
-            .fencedLeaderEpoch, .unknownLeaderEpoch, .offsetNotAvailable, .listenerNotFound, .unknownTopicId,
-            .concurrentTransactions, .throttlingQuotaExceeded, .eligibleLeadersNotAvailable:
-            true
-        default: false
-        }
-    }
-
-    /// Whether the client's picture of who leads what is out of date.
-    package var asksForMetadata: Bool {
-        switch self {
-        case .unknownTopicOrPartition, .leaderNotAvailable, .notLeaderOrFollower, .replicaNotAvailable, .kafkaStorageError,
-            .fencedLeaderEpoch, .unknownLeaderEpoch, .brokerNotAvailable, .listenerNotFound, .unknownTopicId, .notController,
-            .networkException:
-            true
-        default: false
-        }
-    }
-}
