@@ -129,6 +129,8 @@ let package = Package(
         // Tests
         tests("LogModel", ["LogModel", nioCore]),
         tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
+        tests("SimulationKit", ["SimulationKit", "RuntimeEnvironment", "ObjectStore", nioCore]),
+        tests("LogEngine", ["LogEngine", "LogModel", nioCore]),
         tests("Metering", ["Metering"]),
         tests("KafkaProtocol", ["KafkaProtocol", "LogModel", nioCore]),
         tests("ObjectStore", ["ObjectStore", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, crypto]),
