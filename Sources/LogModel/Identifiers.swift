@@ -125,7 +125,9 @@ public struct TopicID: Hashable, Sendable, Codable, Comparable, CustomStringConv
     /// Reads ``hex`` back; nil unless it is 32 hex digits.
     public init?(hex: String) {
         let digits = Array(hex.utf8)
-        guard digits.count == 32, let high = UInt64(String(decoding: digits[..<16], as: UTF8.self), radix: 16),
+        // The number's own parser would take a sign.
+        guard digits.count == 32, hex.allSatisfy(\.isHexDigit),
+            let high = UInt64(String(decoding: digits[..<16], as: UTF8.self), radix: 16),
             let low = UInt64(String(decoding: digits[16...], as: UTF8.self), radix: 16)
         else { return nil }
         self.init(high: high, low: low)

@@ -63,10 +63,10 @@ public struct RecordBatchHeader: Hashable, Sendable {
 
     /// Bytes of the whole batch, header included.
     public var sizeInBytes: Int { Int(batchLength) + Self.lengthPrefixSize }
-    /// Inclusive.
-    public var lastOffset: Offset { baseOffset + Int64(lastOffsetDelta) }
+    /// Inclusive. Wraps for a hostile header rather than trap: the base offset lies outside the CRC.
+    public var lastOffset: Offset { Offset(baseOffset.rawValue &+ Int64(lastOffsetDelta)) }
     /// Exclusive: the offset of the record after this batch, kept even where compaction removed the last records.
-    public var endOffset: Offset { lastOffset + 1 }
+    public var endOffset: Offset { Offset(lastOffset.rawValue &+ 1) }
     public var lastSequence: Int32 { Self.sequence(baseSequence, plus: lastOffsetDelta) }
 
     public var codecBits: UInt8 { UInt8(attributes & 0x7) }
@@ -79,7 +79,7 @@ public struct RecordBatchHeader: Hashable, Sendable {
     /// Sequences wrap from 2^31-1 to 0.
     public static func sequence(_ base: Int32, plus delta: Int32) -> Int32 {
         let sum = Int64(base) + Int64(delta)
-        return Int32(sum > Int64(Int32.max) ? sum - Int64(Int32.max) - 1 : sum)
+        return Int32(truncatingIfNeeded: sum > Int64(Int32.max) ? sum - Int64(Int32.max) - 1 : sum)
     }
 
     /// Reads the header at the start of `bytes`, without a look at the CRC.

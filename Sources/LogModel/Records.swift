@@ -47,7 +47,7 @@ extension RecordBatches {
         for _ in 0..<entry.header.recordCount {
             guard let length = bytes.readVarint(), length >= 0, var body = bytes.readSlice(length: Int(length)),
                 body.readInteger(as: Int8.self) != nil, let timestampDelta = body.readVarint(),
-                let offsetDelta = body.readVarint()
+                let offsetDelta = body.readVarint(), (0...Int64(entry.header.lastOffsetDelta)).contains(offsetDelta)
             else { throw .malformed }
             let key = try body.readRecordBytes()
             let value = try body.readRecordBytes()
@@ -57,12 +57,14 @@ extension RecordBatches {
                 guard let headerKey = try body.readRecordBytes() else { throw .malformed }
                 headers.append(Record.Header(key: String(buffer: headerKey), value: try body.readRecordBytes()))
             }
+            guard body.readableBytes == 0 else { throw .malformed }
             let timestamp =
                 entry.header.usesLogAppendTime
                 ? entry.header.maxTimestamp : Timestamp(entry.header.baseTimestamp.rawValue &+ timestampDelta)
             records.append(
                 Record(
-                    offset: entry.header.baseOffset + offsetDelta, timestamp: timestamp, key: key, value: value, headers: headers))
+                    offset: Offset(entry.header.baseOffset.rawValue &+ offsetDelta), timestamp: timestamp, key: key, value: value,
+                    headers: headers))
         }
         return records
     }
