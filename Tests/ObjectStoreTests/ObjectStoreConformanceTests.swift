@@ -166,6 +166,18 @@ import Testing
         }
     }
 
+    @Test(arguments: Backing.available) func cancelledUploadLeavesNothing(_ backing: Backing) async throws {
+        try await backing.withStore { store, meters in
+            let (parts, source) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
+            source.yield(ByteBuffer(repeating: 1, count: 5 << 20))
+            let upload = Task { try await store.putMultipart("half", parts: parts) }
+            while meters.network[.objectPut]!.value < 5 << 20 { try await Task.sleep(for: .milliseconds(1)) }
+            upload.cancel()
+            await #expect(throws: ObjectStoreError.self) { try await upload.value }
+            #expect(try await store.listAll(prefix: "").isEmpty)
+        }
+    }
+
     @Test(arguments: Backing.available) func refusesKeysThatS3Refuses(_ backing: Backing) async throws {
         try await backing.withStore { store, _ in
             for key in ["", String(repeating: "k", count: 1_025)] {

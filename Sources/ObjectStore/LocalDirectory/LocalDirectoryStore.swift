@@ -104,7 +104,11 @@ public final class LocalDirectoryStore: ObjectStore {
         while true {
             let part: ByteBuffer
             do {
-                guard let next = try await iterator.next() else { break }
+                guard let next = try await iterator.next() else {
+                    // A cancelled stream ends as if it were complete.
+                    try Task.checkCancellation()
+                    break
+                }
                 part = next
                 try sizes.add(part.readableBytes)
             } catch {

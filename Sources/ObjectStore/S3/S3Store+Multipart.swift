@@ -56,6 +56,8 @@ extension S3Store {
                 let number = sizes.count
                 group.addTask { try await self.uploadPart(key, uploadID, number, part) }
             }
+            // A cancelled stream ends as if it were complete.
+            try Task.checkCancellation()
             for try await finished in group { uploaded.append(finished) }
             return (uploaded.sorted { $0.number < $1.number }, sizes.total)
         }
