@@ -1,0 +1,130 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+package import RuntimeEnvironment
+internal import Synchronization
+
+/// Many deadlines on one sleeping task: long polls, produce time-outs, group sessions.
+///
+/// A deadline that is called off costs a dictionary removal; its place in the queue goes when its time comes.
+package final class DeadlineTimers: Sendable {
+    package struct Handle: Hashable, Sendable {
+        fileprivate var number: UInt64
+    }
+
+    private struct Entry {
+        var deadline: MonotonicInstant
+        var number: UInt64
+    }
+
+    private struct State {
+        /// A binary heap by deadline; numbers without an action have been called off.
+        var queue: [Entry] = []
+        var actions: [UInt64: @Sendable () -> Void] = [:]
+        var lastNumber: UInt64 = 0
+        /// Until when the task sleeps; nil while there is no task.
+        var sleepsUntil: MonotonicInstant?
+        var sleeper: Task<Void, Never>?
+        var isStopped = false
+    }
+
+    private let clock: any Clock
+    private let state = Mutex(State())
+
+    package init(clock: any Clock) { self.clock = clock }
+
+    /// Runs `action` once at `deadline` or a little later, on a task of the timers: it must be quick.
+    @discardableResult
+    package func schedule(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> Handle {
+        state.withLock { state in
+            state.lastNumber += 1
+            let number = state.lastNumber
+            guard !state.isStopped else { return Handle(number: number) }
+            state.actions[number] = action
+            Self.push(Entry(deadline: deadline, number: number), &state.queue)
+            if state.sleepsUntil.map({ deadline < $0 }) ?? true {
+                state.sleeper?.cancel()
+                startSleeping(until: deadline, &state)
+            }
+            return Handle(number: number)
+        }
+    }
+
+    /// - Returns: False if it ran already, or runs now.
+    @discardableResult
+    package func cancel(_ handle: Handle) -> Bool {
+        state.withLock { $0.actions.removeValue(forKey: handle.number) != nil }
+    }
+
+    /// Nothing runs any more.
+    package func stop() {
+        let sleeper = state.withLock { state in
+            state.isStopped = true
+            state.actions = [:]
+            state.queue = []
+            return state.sleeper
+        }
+        sleeper?.cancel()
+    }
+
+    private func startSleeping(until deadline: MonotonicInstant, _ state: inout State) {
+        state.sleepsUntil = deadline
+        state.sleeper = Task { [weak self, clock] in
+            do { try await clock.sleep(until: deadline) } catch { return }
+            self?.wake(from: deadline)
+        }
+    }
+
+    private func wake(from deadline: MonotonicInstant) {
+        let now = max(clock.now(), deadline)
+        let due: [@Sendable () -> Void] = state.withLock { state in
+            // An earlier deadline has put another sleeper in this one's place.
+            guard state.sleepsUntil == deadline else { return [] }
+            state.sleepsUntil = nil
+            state.sleeper = nil
+            var due: [@Sendable () -> Void] = []
+            while let first = state.queue.first {
+                guard let action = state.actions[first.number] else {
+                    Self.pop(&state.queue)
+                    continue
+                }
+                guard first.deadline <= now else {
+                    if !state.isStopped { startSleeping(until: first.deadline, &state) }
+                    break
+                }
+                state.actions[first.number] = nil
+                Self.pop(&state.queue)
+                due.append(action)
+            }
+            return due
+        }
+        for action in due { action() }
+    }
+
+    // MARK: The heap
+
+    private static func push(_ entry: Entry, _ queue: inout [Entry]) {
+        queue.append(entry)
+        var child = queue.count - 1
+        while child > 0, queue[child].deadline < queue[(child - 1) / 2].deadline {
+            queue.swapAt(child, (child - 1) / 2)
+            child = (child - 1) / 2
+        }
+    }
+
+    private static func pop(_ queue: inout [Entry]) {
+        queue.swapAt(0, queue.count - 1)
+        queue.removeLast()
+        var parent = 0
+        while true {
+            var least = parent
+            for child in [2 * parent + 1, 2 * parent + 2] where child < queue.count && queue[child].deadline < queue[least].deadline {
+                least = child
+            }
+            if least == parent { return }
+            queue.swapAt(parent, least)
+            parent = least
+        }
+    }
+}
