@@ -2,7 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-package import KafkaProtocol
+internal import KafkaProtocol
 package import LogModel
 internal import NIOCore
 internal import RuntimeEnvironment

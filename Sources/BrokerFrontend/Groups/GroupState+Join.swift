@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 internal import KafkaProtocol
+internal import RuntimeEnvironment
 
 extension GroupState {
     /// A member asks to join, or to join anew. The answer to `ticket` may come at once, or when the rebalance is over.

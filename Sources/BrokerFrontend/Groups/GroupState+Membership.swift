@@ -3,7 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 package import KafkaProtocol
-package import LogModel
+internal import LogModel
 internal import RuntimeEnvironment
 
 extension GroupState {
