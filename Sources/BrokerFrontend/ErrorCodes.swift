@@ -49,6 +49,27 @@ extension ErrorCode {
             }
     }
 
+    init(_ error: MetadataOperationError) {
+        self =
+            switch error.code {
+            case .invalidTopic: .invalidTopicException
+            case .topicExists: .topicAlreadyExists
+            case .unknownTopic, .unknownPartition: .unknownTopicOrPartition
+            case .invalidPartitions: .invalidPartitions
+            case .invalidReplicationFactor: .invalidReplicationFactor
+            case .invalidReplicaAssignment: .invalidReplicaAssignment
+            case .invalidRequest: .invalidRequest
+            case .noReassignmentInProgress: .noReassignmentInProgress
+            case .electionNotNeeded: .electionNotNeeded
+            case .preferredLeaderNotAvailable: .preferredLeaderNotAvailable
+            case .eligibleLeadersNotAvailable: .eligibleLeadersNotAvailable
+            case .nodeIDInUse: .duplicateBrokerRegistration
+            // Both pass: the caller tries again.
+            case .conflict, .storeFailure: .requestTimedOut
+            case .unsupportedFormat: .unknownServerError
+            }
+    }
+
     /// Why a group could not be written, as its members are told (Kafka's GroupCoordinator has the same table).
     init(storingGroup error: LogError) {
         self =
