@@ -57,7 +57,8 @@ package struct FrontendConfiguration: Sendable {
         }
         groupLimits = GroupState.Limits(
             initialRebalanceDelay: .milliseconds(number("group.initial.rebalance.delay.ms")),
-            sessionTimeout: Duration.milliseconds(shortest)...Duration.milliseconds(longest), sizeMax: Int(number("group.max.size")))
+            sessionTimeout: Duration.milliseconds(shortest)...Duration.milliseconds(longest), sizeMax: Int(number("group.max.size"))
+        )
         offsetsTopicPartitionCount = Int32(number("offsets.topic.num.partitions"))
         offsetsTopicReplicationFactor = Int16(number("offsets.topic.replication.factor"))
         offsetsTopicSegmentBytes = number("offsets.topic.segment.bytes")

@@ -34,12 +34,17 @@ extension Frontend {
         case .elsewhere: throw LogError(.notLeader, "this broker does not lead \(topic)-\(partition)")
         case .here(let log):
             let assignment = log.assignment
-            guard assignment.leader == brokerID else { throw LogError(.notLeader, "this broker does not lead \(topic)-\(partition)") }
+            guard assignment.leader == brokerID else {
+                throw LogError(.notLeader, "this broker does not lead \(topic)-\(partition)")
+            }
             if clientEpoch >= 0, clientEpoch < assignment.leaderEpoch.rawValue {
-                throw LogError(.fencedLeaderEpoch, "\(topic)-\(partition) is at leader epoch \(assignment.leaderEpoch), not \(clientEpoch)")
+                throw LogError(
+                    .fencedLeaderEpoch, "\(topic)-\(partition) is at leader epoch \(assignment.leaderEpoch), not \(clientEpoch)")
             }
             if clientEpoch > assignment.leaderEpoch.rawValue {
-                throw LogError(.unknownLeaderEpoch, "\(topic)-\(partition) is at leader epoch \(assignment.leaderEpoch), not yet \(clientEpoch)")
+                throw LogError(
+                    .unknownLeaderEpoch,
+                    "\(topic)-\(partition) is at leader epoch \(assignment.leaderEpoch), not yet \(clientEpoch)")
             }
             return log
         }

@@ -13,9 +13,11 @@ package enum BrokerConfigs {
         ConfigDefinition("auto.create.topics.enable", .boolean, "true", "Whether asking for an unknown topic makes it."),
         ConfigDefinition("default.replication.factor", .int, "1", positiveInt, "Replicas of topics that do not say."),
         ConfigDefinition("delete.topic.enable", .boolean, "true", "Whether topics may be deleted."),
-        ConfigDefinition("fetch.max.bytes", .int, "57671680", .numbers(1024...Int64(Int32.max)), "Bytes of one fetch answer at most."),
         ConfigDefinition(
-            "group.initial.rebalance.delay.ms", .int, "3000", natural, "How long an empty group's first rebalance waits for more members."),
+            "fetch.max.bytes", .int, "57671680", .numbers(1024...Int64(Int32.max)), "Bytes of one fetch answer at most."),
+        ConfigDefinition(
+            "group.initial.rebalance.delay.ms", .int, "3000", natural,
+            "How long an empty group's first rebalance waits for more members."),
         ConfigDefinition("group.max.session.timeout.ms", .int, "1800000", natural, "Longest session a group member may ask for."),
         ConfigDefinition("group.max.size", .int, "2147483647", positiveInt, "Members of one group at most."),
         ConfigDefinition("group.min.session.timeout.ms", .int, "6000", natural, "Shortest session a group member may ask for."),
@@ -27,7 +29,8 @@ package enum BrokerConfigs {
             "offsets.retention.check.interval.ms", .long, "600000", positive, "How often expired offsets are looked for."),
         ConfigDefinition(
             "offsets.retention.minutes", .int, "10080", positive, "How long offsets of a group without members are kept."),
-        ConfigDefinition("offsets.topic.num.partitions", .int, "50", positiveInt, "Partitions of the topic that groups are kept in."),
+        ConfigDefinition(
+            "offsets.topic.num.partitions", .int, "50", positiveInt, "Partitions of the topic that groups are kept in."),
         ConfigDefinition(
             "offsets.topic.replication.factor", .short, "3", .numbers(1...Int64(Int16.max)),
             "Replicas of the topic that groups are kept in."),
@@ -38,7 +41,8 @@ package enum BrokerConfigs {
     /// What other parts of the broker read, and what tools look for.
     private static let others: [ConfigDefinition] = [
         ConfigDefinition("advertised.listeners", .string, nil, "Where clients are told to go."),
-        ConfigDefinition("auto.leader.rebalance.enable", .boolean, "true", "Whether leadership goes back to the preferred replica."),
+        ConfigDefinition(
+            "auto.leader.rebalance.enable", .boolean, "true", "Whether leadership goes back to the preferred replica."),
         ConfigDefinition("broker.heartbeat.interval.ms", .int, "2000", positive, "How often a broker says it is alive."),
         ConfigDefinition("broker.id", .int, "-1", "Older name of node.id."),
         ConfigDefinition("broker.rack", .string, nil, "The zone the broker is in."),
@@ -60,11 +64,13 @@ package enum BrokerConfigs {
         ConfigDefinition("object.store.url", .string, nil, "Where objects are kept."),
         ConfigDefinition("process.roles", .list, "broker,controller", "What the node does in the cluster."),
         ConfigDefinition("queued.max.request.bytes", .long, "268435456", "Bytes of requests the broker holds at most."),
-        ConfigDefinition("remote.log.manager.task.interval.ms", .long, "30000", positive, "How often segments are looked at for offloading."),
+        ConfigDefinition(
+            "remote.log.manager.task.interval.ms", .long, "30000", positive, "How often segments are looked at for offloading."),
         ConfigDefinition("replica.fetch.max.bytes", .int, "1048576", natural, "Bytes of one partition in a follower's fetch."),
         ConfigDefinition("replica.fetch.response.max.bytes", .int, "10485760", natural, "Bytes of a follower's fetch."),
         ConfigDefinition("replica.fetch.wait.max.ms", .int, "500", "How long a follower's fetch waits."),
-        ConfigDefinition("replica.lag.time.max.ms", .long, "30000", positive, "How long a follower may lag and stay in the in-sync set."),
+        ConfigDefinition(
+            "replica.lag.time.max.ms", .long, "30000", positive, "How long a follower may lag and stay in the in-sync set."),
         ConfigDefinition("socket.request.max.bytes", .int, "104857600", positiveInt, "Largest request."),
         ConfigDefinition("volume.copies", .int, "1", "Copies the broker's volume keeps of every byte."),
         ConfigDefinition("wal.capacity.bytes", .long, "268435456", "Size of the write-ahead log."),
@@ -75,7 +81,8 @@ package enum BrokerConfigs {
     private static let topicDefaults: [ConfigDefinition] = TopicConfigs.definitions.flatMap { topic in
         topic.synonyms.map { synonym in
             ConfigDefinition(
-                synonym.name, topic.kind, synonym.factor == 1 ? topic.defaultValue : nil, synonym.factor == 1 ? topic.allowed : .anything,
+                synonym.name, topic.kind, synonym.factor == 1 ? topic.defaultValue : nil,
+                synonym.factor == 1 ? topic.allowed : .anything,
                 "Default of the topic setting \(topic.name). \(topic.documentation)")
         }
     }

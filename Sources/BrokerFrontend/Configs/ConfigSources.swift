@@ -31,7 +31,9 @@ package struct ConfigSources: Sendable {
     /// From the broker's configuration file.
     var file: [String: String] = [:]
 
-    init(topic: [String: String] = [:], broker: [String: String] = [:], cluster: [String: String] = [:], file: [String: String] = [:]) {
+    init(
+        topic: [String: String] = [:], broker: [String: String] = [:], cluster: [String: String] = [:], file: [String: String] = [:]
+    ) {
         self.topic = topic
         self.broker = broker
         self.cluster = cluster
@@ -61,7 +63,8 @@ package struct ConfigSources: Sendable {
             }
         }
         entries.append(
-            Entry(name: isTopicConfig ? synonyms.first?.name ?? definition.name : definition.name, value: definition.defaultValue,
+            Entry(
+                name: isTopicConfig ? synonyms.first?.name ?? definition.name : definition.name, value: definition.defaultValue,
                 source: .defaultValue))
         return entries
     }

@@ -91,7 +91,8 @@ package enum TopicConfigs {
         ConfigDefinition(
             "retention.ms", .long, "604800000", orUnlimited,
             synonyms: [
-                .init("log.retention.ms"), .init("log.retention.minutes", factor: minute), .init("log.retention.hours", factor: hour),
+                .init("log.retention.ms"), .init("log.retention.minutes", factor: minute),
+                .init("log.retention.hours", factor: hour),
             ], "How long records are kept; -1 for ever."),
         ConfigDefinition(
             "segment.bytes", .int, "1073741824", .numbers(14...Int64(Int32.max)), synonyms: [.init("log.segment.bytes")],
@@ -150,7 +151,8 @@ package enum TopicConfigs {
             }
         }
         guard remote == nil || remote == (mode == "tiered") else {
-            throw ConfigProblem("\(remoteStorageEnable)=\(configs[remoteStorageEnable] ?? "") contradicts \(storageMode)=\(mode): give one of them")
+            throw ConfigProblem(
+                "\(remoteStorageEnable)=\(configs[remoteStorageEnable] ?? "") contradicts \(storageMode)=\(mode): give one of them")
         }
         return mode
     }

@@ -164,7 +164,8 @@ package struct SyncGroupAnswer: Sendable, Hashable {
     package var protocolName: String?
     package var assignment: ByteBuffer
 
-    package init(error: ErrorCode, protocolType: String? = nil, protocolName: String? = nil, assignment: ByteBuffer = ByteBuffer()) {
+    package init(error: ErrorCode, protocolType: String? = nil, protocolName: String? = nil, assignment: ByteBuffer = ByteBuffer())
+    {
         self.error = error
         self.protocolType = protocolType
         self.protocolName = protocolName

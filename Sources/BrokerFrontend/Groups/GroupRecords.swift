@@ -17,7 +17,8 @@ package struct CommittedOffset: Sendable, Hashable {
     package var expireTimestamp: Timestamp?
 
     package init(
-        offset: Offset, leaderEpoch: LeaderEpoch = .none, metadata: String, commitTimestamp: Timestamp, expireTimestamp: Timestamp? = nil
+        offset: Offset, leaderEpoch: LeaderEpoch = .none, metadata: String, commitTimestamp: Timestamp,
+        expireTimestamp: Timestamp? = nil
     ) {
         self.offset = offset
         self.leaderEpoch = leaderEpoch

@@ -17,7 +17,9 @@ extension GroupState {
             pendingMembers[call.memberID] = nil
             return refuse(.groupMaxSizeReached)
         }
-        guard supports(protocolType: call.protocolType, protocols: call.protocols) else { return refuse(.inconsistentGroupProtocol) }
+        guard supports(protocolType: call.protocolType, protocols: call.protocols) else {
+            return refuse(.inconsistentGroupProtocol)
+        }
         if call.memberID.isEmpty { return joinWithoutID(call, ticket: ticket, at: now) }
         if pendingMembers.removeValue(forKey: call.memberID) != nil {
             guard call.instanceID == nil else { return refuse(.unknownMemberId) }

@@ -155,7 +155,8 @@ extension GroupState {
 
     private func answerToSync(_ id: String) -> SyncGroupAnswer {
         SyncGroupAnswer(
-            error: .none, protocolType: protocolType, protocolName: protocolName, assignment: members[id]?.assignment ?? ByteBuffer())
+            error: .none, protocolType: protocolType, protocolName: protocolName,
+            assignment: members[id]?.assignment ?? ByteBuffer())
     }
 
     /// The snapshot of `generation` is stored, or could not be. An older generation's changes nothing.

@@ -36,7 +36,8 @@ package struct GroupState: Sendable {
         package var sizeMax: Int
 
         package init(
-            initialRebalanceDelay: Duration = .seconds(3), sessionTimeout: ClosedRange<Duration> = Duration.seconds(6)...Duration.seconds(1800),
+            initialRebalanceDelay: Duration = .seconds(3),
+            sessionTimeout: ClosedRange<Duration> = Duration.seconds(6)...Duration.seconds(1800),
             sizeMax: Int = Int(Int32.max)
         ) {
             self.initialRebalanceDelay = initialRebalanceDelay

@@ -60,7 +60,8 @@ extension OffsetsPartition {
         return loaded
     }
 
-    private static func parse(_ slices: LogSlices, of partition: PartitionID) throws(LogError) -> ([(Offset, GroupRecord)], Offset) {
+    private static func parse(_ slices: LogSlices, of partition: PartitionID) throws(LogError) -> ([(Offset, GroupRecord)], Offset)
+    {
         var records: [(Offset, GroupRecord)] = []
         var next = Offset.zero
         do {

@@ -52,7 +52,10 @@ extension OffsetsPartition {
     func heartbeat(_ id: String, memberID: String, instanceID: String?, generation: Int32) -> ErrorCode {
         let now = now
         let result = change(id) { group, _ in
-            (group?.state.heartbeat(memberID: memberID, instanceID: instanceID, generation: generation, at: now) ?? .unknownMemberId, [])
+            (
+                group?.state.heartbeat(memberID: memberID, instanceID: instanceID, generation: generation, at: now)
+                    ?? .unknownMemberId, []
+            )
         }
         switch result {
         case .success(let error): return error

@@ -64,7 +64,11 @@ enum CreateTopicsHandler: Handler {
             var assignments: [Int32: [BrokerID]] = [:]
             for assignment in asked.assignments {
                 guard assignments.updateValue(assignment.brokerIds.map(BrokerID.init(_:)), forKey: assignment.partitionIndex) == nil
-                else { return (failed(asked.name, .invalidReplicaAssignment, "partition \(assignment.partitionIndex) is named twice"), 0) }
+                else {
+                    return (
+                        failed(asked.name, .invalidReplicaAssignment, "partition \(assignment.partitionIndex) is named twice"), 0
+                    )
+                }
             }
             layout = .manual(assignments)
         }

@@ -14,7 +14,8 @@ enum HeartbeatHandler: Handler {
             case .failure(let why): why.error
             case .success(let partition):
                 partition.heartbeat(
-                    request.groupId, memberID: request.memberId, instanceID: request.groupInstanceId, generation: request.generationId)
+                    request.groupId, memberID: request.memberId, instanceID: request.groupInstanceId,
+                    generation: request.generationId)
             }
         return .respond(HeartbeatResponse(errorCode: error))
     }

@@ -54,7 +54,8 @@ enum JoinGroupHandler: Handler {
 
     private static func response(_ answer: JoinGroupAnswer, _ context: RequestContext) -> JoinGroupResponse {
         JoinGroupResponse(
-            errorCode: answer.error, generationId: answer.generation, protocolType: context.version >= 7 ? answer.protocolType : nil,
+            errorCode: answer.error, generationId: answer.generation,
+            protocolType: context.version >= 7 ? answer.protocolType : nil,
             // Null only since version 7.
             protocolName: answer.protocolName ?? (context.version >= 7 ? nil : ""), leader: answer.leader,
             skipAssignment: answer.skipsAssignment, memberId: answer.memberID,

@@ -40,7 +40,8 @@ enum MetadataHandler: Handler {
     }
 
     private static func response(
-        _ topics: [MetadataResponse.MetadataResponseTopic], _ request: MetadataRequest, _ image: MetadataImage, _ context: RequestContext
+        _ topics: [MetadataResponse.MetadataResponseTopic], _ request: MetadataRequest, _ image: MetadataImage,
+        _ context: RequestContext
     ) -> MetadataResponse {
         var response = MetadataResponse()
         response.brokers = image.brokers.values.map(\.record).sorted { $0.id < $1.id }.map {

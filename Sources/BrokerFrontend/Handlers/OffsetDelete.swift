@@ -57,7 +57,9 @@ enum OffsetDeleteHandler: Handler {
         var topics: Set<String> = []
         for member in group.orderedMembers {
             for offered in member.protocols {
-                guard let subscription = try? ConsumerProtocolSubscription(decodingWithVersion: offered.metadata) else { return nil }
+                guard let subscription = try? ConsumerProtocolSubscription(decodingWithVersion: offered.metadata) else {
+                    return nil
+                }
                 topics.formUnion(subscription.topics)
             }
         }

@@ -19,7 +19,8 @@ enum OffsetFetchHandler: Handler {
                     groups: request.groups.map { group in
                         let (topics, error) = fetch(
                             group.groupId, group.topics?.map { ($0.name, $0.partitionIndexes) }, context)
-                        return OffsetFetchResponse.OffsetFetchResponseGroup(groupId: group.groupId, topics: topics, errorCode: error)
+                        return OffsetFetchResponse.OffsetFetchResponseGroup(
+                            groupId: group.groupId, topics: topics, errorCode: error)
                     }))
         }
         let (topics, error) = fetch(request.groupId, request.topics?.map { ($0.name, $0.partitionIndexes) }, context)

@@ -56,14 +56,16 @@ enum ProduceHandler: Handler {
                     switch acks == .none ? .success(()) : receipt.durable.outcome {
                     case .success: count(uncounted, context)
                     case .failure(let error):
-                        answer.partitionResponses[partitionIndex] = failed(partition.index, ProduceRefusal(error), in: image, topic.name, context)
+                        answer.partitionResponses[partitionIndex] = failed(
+                            partition.index, ProduceRefusal(error), in: image, topic.name, context)
                     case nil:
                         pending.append(
                             Pending(topic: topicIndex, partition: partitionIndex, durable: receipt.durable, counted: uncounted))
                     }
                 } catch {
                     if acks == .none {
-                        return .closeConnection("a produce with acks=0 to \(topic.name)-\(partition.index) failed: \(error.message)")
+                        return .closeConnection(
+                            "a produce with acks=0 to \(topic.name)-\(partition.index) failed: \(error.message)")
                     }
                     answer.partitionResponses.append(failed(partition.index, error, in: image, topic.name, context))
                 }
@@ -114,11 +116,13 @@ enum ProduceHandler: Handler {
             metadata["partition"] = "\(topic)-\(partition.index)"
             metadata["error"] = "\(error)"
             context.frontend.logger.info("A produced batch was refused", metadata: metadata)
-            throw ProduceRefusal(ErrorCode(error), "a batch for \(topic)-\(partition.index) is damaged or of an unknown kind: \(error)")
+            throw ProduceRefusal(
+                ErrorCode(error), "a batch for \(topic)-\(partition.index) is damaged or of an unknown kind: \(error)")
         }
         guard batches.entries.count == 1 else {
             throw ProduceRefusal(
-                .invalidRecord, "one batch per partition is taken; for \(topic)-\(partition.index) there are \(batches.entries.count)")
+                .invalidRecord,
+                "one batch per partition is taken; for \(topic)-\(partition.index) there are \(batches.entries.count)")
         }
         let header = batches.entries[0].header
         if header.baseOffset != .zero { throw ProduceRefusal(.invalidRecord, "a produced batch begins at offset 0") }
@@ -163,7 +167,8 @@ enum ProduceHandler: Handler {
                 case .some(nil): continue
                 case .some(.some(let error)): failure = ProduceRefusal(error)
                 case nil:
-                    failure = ProduceRefusal(.requestTimedOut, "\(name)-\(index): not durable to the level asked for within \(timeout)")
+                    failure = ProduceRefusal(
+                        .requestTimedOut, "\(name)-\(index): not durable to the level asked for within \(timeout)")
                 }
                 response.responses[append.topic].partitionResponses[append.partition] = failed(
                     index, failure, in: frontend.metadata.current, name, context)

@@ -119,7 +119,8 @@ package final class DeadlineTimers: Sendable {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < queue.count && queue[child].deadline < queue[least].deadline {
+            for child in [2 * parent + 1, 2 * parent + 2] where child < queue.count && queue[child].deadline < queue[least].deadline
+            {
                 least = child
             }
             if least == parent { return }
