@@ -1,0 +1,43 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogModel
+internal import Logging
+internal import ObjectStore
+internal import RuntimeEnvironment
+
+/// What all logs of one engine share.
+struct TierParts: Sendable {
+    let broker: BrokerID
+    let settings: TieredSettings
+    let environment: RuntimeEnvironment
+    let store: any ObjectStore
+    let metadata: TierMetadata
+    let reader: RemoteReader
+    let uploader: SegmentUploader
+    let attempts = LiveAttempts()
+    /// Uploads at one time, over all partitions.
+    let copySlots: Gate
+    let worker: any Worker
+    let logger: Logger
+
+    init(
+        broker: BrokerID, store: any ObjectStore, metadata: any MetadataStore, environment: RuntimeEnvironment,
+        settings: TieredSettings,
+        logger: Logger
+    ) {
+        self.broker = broker
+        self.settings = settings
+        self.environment = environment
+        self.store = store
+        self.metadata = TierMetadata(store: metadata)
+        self.logger = logger
+        reader = RemoteReader(store: store, settings: settings)
+        uploader = SegmentUploader(
+            metadata: self.metadata, store: store, settings: settings, environment: environment, broker: broker)
+        copySlots = Gate(width: settings.copyConcurrency)
+        worker = environment.workers.makeWorker(named: "tier-copy-\(broker)")
+    }
+}

@@ -1,0 +1,123 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+public import ClusterMetadata
+public import LogEngine
+public import LogModel
+internal import LogSegments
+public import Logging
+public import ObjectStore
+public import RuntimeEnvironment
+internal import Synchronization
+
+/// The engine `tiered`: KIP-405 over any engine whose logs give away their sealed segments.
+public final class TieredEngine: LogEngine {
+    struct State {
+        var logs: [PartitionID: TieredLog] = [:]
+        var gates: [PartitionID: Gate] = [:]
+        var background: [Task<Void, Never>] = []
+        var isStopped = false
+    }
+
+    public let name = "tiered"
+    let tail: any LogEngine
+    let parts: TierParts
+    let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - tail: This engine's own; its logs conform to `SealedSegmentSource`.
+    ///   - store: Shared by all brokers of the cluster.
+    ///   - metadata: The cluster's; the tier's records lie below `/tiered/`.
+    public init(
+        brokerID: BrokerID, tail: any LogEngine, store: any ObjectStore, metadata: any MetadataStore,
+        environment: RuntimeEnvironment,
+        settings: TieredSettings = TieredSettings(), logger: Logger = Logger(label: "ninefold.tiered")
+    ) {
+        self.tail = tail
+        parts = TierParts(
+            broker: brokerID, store: store, metadata: metadata, environment: environment, settings: settings, logger: logger)
+    }
+
+    public func start() async throws(LogError) {
+        try await tail.start()
+        // Both end with shutdown, which the owner calls.
+        let tasks = [Task { await self.followMetadata() }, Task { await self.kickAtIntervals() }]
+        state.withLock { $0.background += tasks }
+    }
+
+    @discardableResult
+    public func apply(
+        _ assignment: PartitionAssignment, configuration: LogConfiguration
+    ) async throws(LogError) -> (any PartitionLog)? {
+        let partition = assignment.partition
+        let gate = state.withLock { state in
+            let gate = state.gates[partition] ?? Gate()
+            state.gates[partition] = gate
+            return gate
+        }
+        await gate.enter()
+        defer { gate.leave() }
+        let held = state.withLock { $0.logs[partition] }
+        guard let tailLog = try await tail.apply(assignment, configuration: configuration) else {
+            state.withLock { $0.logs[partition] = nil }
+            await held?.close()
+            return nil
+        }
+        let log: TieredLog
+        if let held, held.tail === tailLog {
+            held.update(configuration)
+            log = held
+        } else {
+            guard let source = tailLog as? any SealedSegmentSource else {
+                throw LogError(
+                    .unsupported,
+                    "\(partition): the engine \(tail.name) does not give away sealed segments; tiered needs one that does")
+            }
+            await held?.close()
+            log = TieredLog(tail: tailLog, source: source, parts: parts, configuration: configuration)
+            state.withLock { $0.logs[partition] = log }
+        }
+        await prepare(log)
+        return log
+    }
+
+    /// A metadata store that does not answer now does not keep a partition from opening: appends need none of this.
+    private func prepare(_ log: TieredLog) async {
+        do throws(LogError) {
+            if !log.catalog.isLoaded { try await log.catalog.load(log.partition, from: parts.metadata) }
+            if log.isLeader { try await log.alignLogStart() }
+        } catch {
+            parts.logger.warning(
+                "Tier is not known yet, tried again later", metadata: ["partition": "\(log.partition)", "error": "\(error)"])
+        }
+        log.kick()
+    }
+
+    public func log(for partition: PartitionID) -> (any PartitionLog)? { state.withLock { $0.logs[partition] } }
+    public var logs: [any PartitionLog] { heldLogs }
+    var heldLogs: [TieredLog] { state.withLock { Array($0.logs.values) } }
+
+    public func brokerDied(_ broker: BrokerID, epoch: BrokerEpoch, assigned: Bool) async throws(LogError) {
+        try await tail.brokerDied(broker, epoch: epoch, assigned: assigned)
+    }
+
+    /// On this broker's volume. What lies in the object store belongs to no single broker: ask one of them for ``objectFootprint()`` and add it
+    /// once.
+    public func footprint() async throws(LogError) -> Footprint { try await tail.footprint() }
+
+    public func shutdown() async {
+        let (tasks, logs) = state.withLock { state in
+            state.isStopped = true
+            defer {
+                state.background = []
+                state.logs = [:]
+            }
+            return (state.background, Array(state.logs.values))
+        }
+        for task in tasks { task.cancel() }
+        for log in logs { await log.close() }
+        for task in tasks { await task.value }
+        await tail.shutdown()
+    }
+}

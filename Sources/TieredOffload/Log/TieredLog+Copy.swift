@@ -1,0 +1,49 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogEngine
+internal import LogModel
+internal import LogSegments
+internal import Synchronization
+internal import Logging
+
+extension TieredLog {
+    /// Copies up, oldest first, the sealed segments below the last stable offset that the tier does not cover.
+    func copySealedSegments() async throws(LogError) {
+        let epoch = assignment.leaderEpoch
+        let offsets = tail.offsets
+        let bound = min(offsets.highWatermark, offsets.lastStable)
+        for segment in source.sealedSegments(below: offsets.logEnd) {
+            guard segment.endOffset <= bound else {
+                // An open transaction below it: the next round looks again.
+                if offsets.highWatermark < segment.endOffset { state.withLock { $0.awaitedHighWatermark = segment.endOffset } }
+                return
+            }
+            let start = max(segment.baseOffset, tail.offsets.logStart)
+            guard start < segment.endOffset, !catalog.view.covers(start..<segment.endOffset, in: history) else { continue }
+            guard let claim = claim(at: epoch) else { return }
+            await parts.copySlots.enter()
+            defer { parts.copySlots.leave() }
+            guard !Task.isCancelled, self.claim(at: epoch) != nil else { return }
+            try await parts.uploader.upload(
+                segment, of: partition, history: source.epochHistory, leaderEpoch: epoch, claim: claim, catalog: catalog,
+                attempts: parts.attempts, worker: parts.worker)
+            parts.logger.debug(
+                "Segment copied to the tier",
+                metadata: ["partition": "\(partition)", "offset": "\(segment.baseOffset)", "bytes": "\(segment.sizeInBytes)"])
+            // Not at the end: a volume that is short of space gets it back segment by segment.
+            try await applyLocalRetention()
+        }
+    }
+
+    /// nil once this broker no longer leads at `epoch`, or is closed.
+    func claim(at epoch: LeaderEpoch) -> Transaction.Condition? {
+        guard isLeader, assignment.leaderEpoch == epoch else { return nil }
+        return state.withLock { state in
+            guard !state.isClosed, let claim = state.claim, claim.epoch == epoch else { return nil }
+            return claim.condition
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+public import LogEngine
+public import LogModel
+internal import LogSegments
+internal import NIOCore
+
+extension TieredLog {
+    public func read(
+        from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
+    ) async throws(LogError) -> ReadResult {
+        // Local segments may be freed between the look at the offsets and the read: then the tier has them.
+        while true {
+            let local = tail.offsets
+            if offset >= local.localStart || offset < local.logStart {
+                do throws(LogError) {
+                    var result = try await tail.read(
+                        from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, bound: bound, reader: reader,
+                        currentLeaderEpoch: currentLeaderEpoch)
+                    result.offsets = withTiers(result.offsets)
+                    return result
+                } catch {
+                    guard error.code == .offsetOutOfRange || error.code == .offsetMovedToTier else { throw error }
+                    let now = tail.offsets
+                    guard offset >= local.localStart, offset < now.localStart, offset >= now.logStart else { throw error }
+                    continue
+                }
+            }
+            try demandLeadership(at: currentLeaderEpoch)
+            if case .replica = reader {
+                throw LogError(
+                    .offsetMovedToTier,
+                    "\(partition): offset \(offset) lies in the object store; the follower starts at \(local.localStart) from there"
+                )
+            }
+            let batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, below: local.logEnd)
+            return ReadResult(records: LogSlices(batches.buffer), offsets: offsets)
+        }
+    }
+
+    private func demandLeadership(at epoch: LeaderEpoch?) throws(LogError) {
+        let assignment = tail.assignment
+        guard assignment.leader == parts.broker else {
+            throw LogError(.notLeader, "\(partition) is not led by this broker; refresh the metadata")
+        }
+        if let epoch, epoch != assignment.leaderEpoch {
+            throw LogError(
+                epoch < assignment.leaderEpoch ? .fencedLeaderEpoch : .unknownLeaderEpoch,
+                "\(partition) is at leader epoch \(assignment.leaderEpoch), not \(epoch)")
+        }
+    }
+
+    /// Whole batches from the one that holds `offset`, all of one segment.
+    private func readTier(from offset: Offset, maxBytes: Int, minOneBatch: Bool, below end: Offset) async throws(LogError)
+        -> RecordBatches
+    {
+        var failure: LogError?
+        for segment in try await segments(holding: offset) {
+            do throws(LogError) {
+                return try await parts.reader.read(
+                    segment, from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch
+                ).batches
+            } catch {
+                // A second copy of these offsets, left by a change of leader, may be whole.
+                guard error.code == .corruptLog || error.code == .offsetOutOfRange else { throw error }
+                if failure == nil || error.code == .corruptLog { failure = error }
+            }
+        }
+        throw failure
+            ?? LogError(
+                .offsetOutOfRange,
+                "\(partition): no segment in the object store holds offset \(offset); the log starts at \(tail.offsets.logStart)")
+    }
+
+    /// The tier's segments that may serve `offset`, best first; asks the metadata store if the catalog has none.
+    func segments(holding offset: Offset) async throws(LogError) -> [RemoteSegment] {
+        let known = catalog.view.segments(holding: offset, in: history)
+        if !known.isEmpty { return known }
+        try await catalog.load(partition, from: parts.metadata)
+        return catalog.view.segments(holding: offset, in: history)
+    }
+}

@@ -1,0 +1,158 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogEngine
+package import LogModel
+internal import Synchronization
+
+/// What the metadata store says of one partition's segments, held in memory: loaded once, kept true by the watch and by what this
+/// broker commits itself. Any thread.
+final class RemoteCatalog: Sendable {
+    private struct State {
+        var isLoaded = false
+        var entries: [String: VersionedSegment] = [:]
+        /// Came while the catalog was being loaded.
+        var early: [MetadataChange] = []
+        var view = SegmentView([])
+    }
+
+    private let state = Mutex(State())
+
+    var isLoaded: Bool { state.withLock { $0.isLoaded } }
+    /// The finished copies.
+    var view: SegmentView { state.withLock { $0.view } }
+    /// All records, in all states.
+    var all: [VersionedSegment] { state.withLock { Array($0.entries.values) } }
+
+    /// Reads everything anew.
+    func load(_ partition: PartitionID, from metadata: TierMetadata) async throws(LogError) {
+        let listed = try await metadata.segments(of: partition)
+        state.withLock { state in
+            // What was committed here after the listing is newer than it.
+            var entries = state.entries.filter { $0.value.revision > listed.revision }
+            for segment in listed.segments where entries[segment.key] == nil { entries[segment.key] = segment }
+            state.entries = entries
+            state.isLoaded = true
+            for change in state.early where change.revision > listed.revision { Self.apply(change, to: &state.entries) }
+            state.early = []
+            state.view = SegmentView(state.entries.values.map(\.segment))
+        }
+    }
+
+    /// From the watch.
+    func apply(_ changes: [MetadataChange]) {
+        state.withLock { state in
+            guard state.isLoaded else {
+                state.early += changes
+                return
+            }
+            for change in changes { Self.apply(change, to: &state.entries) }
+            state.view = SegmentView(state.entries.values.map(\.segment))
+        }
+    }
+
+    /// What this broker has committed; nil for a record that is gone.
+    func note(_ key: String, _ segment: RemoteSegment?, revision: Int64) {
+        state.withLock { state in
+            state.entries[key] = segment.map { VersionedSegment(key: key, segment: $0, revision: revision) }
+            state.view = SegmentView(state.entries.values.map(\.segment))
+        }
+    }
+
+    private static func apply(_ change: MetadataChange, to entries: inout [String: VersionedSegment]) {
+        if let known = entries[change.key], known.revision >= change.revision { return }
+        switch change {
+        case .put(let value):
+            // A record that cannot be read is not offered to readers; the next listing reports it.
+            guard let segment = try? TierMetadata.decode(value, as: RemoteSegment.self) else { return }
+            entries[change.key] = VersionedSegment(key: change.key, segment: segment, revision: value.modRevision)
+        case .delete:
+            entries[change.key] = nil
+        }
+    }
+}
+
+/// The finished copies of one partition. After a change of leader two may hold the same offsets; by (epoch, offset) it is decided which of
+/// them belongs to the log as it is.
+package struct SegmentView: Sendable {
+    /// By base offset, then by end.
+    package let segments: [RemoteSegment]
+    /// The highest end of the segments up to and including this one.
+    private let ends: [Offset]
+
+    package init(_ all: [RemoteSegment]) {
+        segments = all.filter { $0.state == .copyFinished }.sorted { ($0.baseOffset, $0.endOffset) < ($1.baseOffset, $1.endOffset) }
+        var highest = Offset(.min)
+        ends = segments.map { segment in
+            highest = max(highest, segment.endOffset)
+            return highest
+        }
+    }
+
+    package var isEmpty: Bool { segments.isEmpty }
+    /// Exclusive; nil if there is none.
+    package var end: Offset? { ends.last }
+
+    /// The segment to read `offset` from: one of the log's own lineage, of the latest leader, reaching furthest.
+    package func segment(holding offset: Offset, in history: EpochHistory) -> RemoteSegment? {
+        segments(holding: offset, in: history).first
+    }
+
+    /// All that may serve, the best first.
+    package func segments(holding offset: Offset, in history: EpochHistory) -> [RemoteSegment] {
+        var found: [RemoteSegment] = []
+        var index = firstIndex(above: offset) - 1
+        while index >= 0, ends[index] > offset {
+            let segment = segments[index]
+            if segment.holds(offset), Self.belongs(segment, at: offset, to: history) { found.append(segment) }
+            index -= 1
+        }
+        return found.sorted { ($0.leaderEpoch, $0.endOffset) > ($1.leaderEpoch, $1.endOffset) }
+    }
+
+    /// From `start` on, segment after segment, each beginning at or before the end of the one before; passes over gaps.
+    package func chain(from start: Offset, in history: EpochHistory) -> [RemoteSegment] {
+        var chain: [RemoteSegment] = []
+        var next = start
+        while true {
+            if let segment = segment(holding: next, in: history) {
+                chain.append(segment)
+                next = segment.endOffset
+            } else {
+                let index = firstIndex(above: next)
+                guard index < segments.count else { return chain }
+                next = segments[index].baseOffset
+                // One of another lineage is passed over.
+                if segment(holding: next, in: history) == nil { next = next + 1 }
+            }
+        }
+    }
+
+    /// Whether every offset of `range` can be read from the tier.
+    package func covers(_ range: Range<Offset>, in history: EpochHistory) -> Bool {
+        var next = range.lowerBound
+        while next < range.upperBound {
+            guard let segment = segment(holding: next, in: history) else { return false }
+            next = segment.endOffset
+        }
+        return true
+    }
+
+    private static func belongs(_ segment: RemoteSegment, at offset: Offset, to history: EpochHistory) -> Bool {
+        guard let theirs = segment.epoch(at: offset), let ours = history.epoch(at: offset) else { return true }
+        return theirs == ours
+    }
+
+    /// Index of the first segment whose base is above `offset`.
+    private func firstIndex(above offset: Offset) -> Int {
+        var low = 0
+        var high = segments.count
+        while low < high {
+            let middle = (low + high) / 2
+            if segments[middle].baseOffset > offset { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
