@@ -23,10 +23,21 @@ enum HandlerTable {
         HandlerEntry(ListGroupsHandler.self),
         HandlerEntry(ApiVersionsHandler.self),
         HandlerEntry(CreateTopicsHandler.self),
+        HandlerEntry(DeleteTopicsHandler.self),
+        HandlerEntry(DeleteRecordsHandler.self),
         HandlerEntry(InitProducerIdHandler.self),
         HandlerEntry(OffsetForLeaderEpochHandler.self),
+        HandlerEntry(DescribeConfigsHandler.self),
+        HandlerEntry(AlterConfigsHandler.self),
+        HandlerEntry(DescribeLogDirsHandler.self),
+        HandlerEntry(CreatePartitionsHandler.self),
         HandlerEntry(DeleteGroupsHandler.self),
+        HandlerEntry(ElectLeadersHandler.self),
+        HandlerEntry(IncrementalAlterConfigsHandler.self),
+        HandlerEntry(AlterPartitionReassignmentsHandler.self),
+        HandlerEntry(ListPartitionReassignmentsHandler.self),
         HandlerEntry(OffsetDeleteHandler.self),
+        HandlerEntry(DescribeClusterHandler.self),
     ]
 
     private static let byKey: [HandlerEntry?] = {

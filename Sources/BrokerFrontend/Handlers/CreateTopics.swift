@@ -72,9 +72,19 @@ enum CreateTopicsHandler: Handler {
             }
             layout = .manual(assignments)
         }
+        let topic = NewTopic(name: asked.name, layout: layout, storageMode: mode, configs: configs)
         do throws(MetadataOperationError) {
-            let created = try await context.frontend.operations.createTopic(
-                NewTopic(name: asked.name, layout: layout, storageMode: mode, configs: configs), validateOnly: request.validateOnly)
+            let created: (topic: TopicRecord, partitions: [PartitionRecord], revision: Int64)
+            do throws(MetadataOperationError) {
+                created = try await context.frontend.operations.createTopic(topic, validateOnly: request.validateOnly)
+            } catch {
+                // A topic of that name may be on its way out.
+                guard error.code == .topicExists, context.frontend.metadata.current.topic(named: topic.name) == nil,
+                    await context.frontend.metadata.waitUntil(
+                        timeout: .milliseconds(max(request.timeoutMs, 0)), { $0.storedTopic(named: topic.name) == nil }) != nil
+                else { throw error }
+                created = try await context.frontend.operations.createTopic(topic, validateOnly: request.validateOnly)
+            }
             return (succeeded(created.topic, request, context), created.revision)
         } catch {
             return (failed(asked.name, ErrorCode(error), error.message), 0)
