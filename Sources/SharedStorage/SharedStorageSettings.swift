@@ -43,8 +43,9 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var destroyedObjectGrace: Duration = .seconds(600)
     /// A prepared object that is not committed by then is garbage.
     public var preparedObjectTTL: Duration = .seconds(3_600)
-    /// How long opening a partition waits for its former owner, or the one that recovers it, to close the stream.
-    public var openTimeout: Duration = .seconds(60)
+    /// How long opening a partition waits for its former owner, or the one that recovers it, to close the stream. The caller looks at
+    /// the metadata again and tries again.
+    public var openTimeout: Duration = .seconds(5)
     /// How long a read waits for a tail that its former owner is still uploading.
     public var tailTimeout: Duration = .seconds(30)
 

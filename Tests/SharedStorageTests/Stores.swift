@@ -19,9 +19,12 @@ final class MemoryObjectStore: ObjectStore {
     let copies = ObjectCopies(count: 3, basis: .declared)
     private let objects = Mutex<[String: ByteBuffer]>([:])
     private let trap = Mutex<(@Sendable (Request, String) -> ObjectStoreError?)?>(nil)
+    private let lateTrap = Mutex<(@Sendable (Request, String) -> ObjectStoreError?)?>(nil)
     private let counts = Mutex<[String: Int]>([:])
 
     func setTrap(_ trap: (@Sendable (Request, String) -> ObjectStoreError?)?) { self.trap.withLock { $0 = trap } }
+    /// Sprung after the request is done.
+    func setLateTrap(_ trap: (@Sendable (Request, String) -> ObjectStoreError?)?) { lateTrap.withLock { $0 = trap } }
     var keys: [String] { objects.withLock { $0.keys.sorted() } }
     func change(_ key: String, _ body: (inout ByteBuffer) -> Void) { objects.withLock { body(&$0[key]!) } }
     var totalBytes: Int64 { objects.withLock { $0.values.reduce(0) { $0 + Int64($1.readableBytes) } } }
@@ -37,6 +40,7 @@ final class MemoryObjectStore: ObjectStore {
         var whole = ByteBuffer()
         for part in body { whole.writeImmutableBuffer(part) }
         objects.withLock { $0[key] = whole }
+        if let error = lateTrap.withLock({ $0 })?(.put, key) { throw error }
     }
     func get(_ key: String, range: Range<Int64>?) async throws(ObjectStoreError) -> ByteBuffer {
         try check(.get, key)

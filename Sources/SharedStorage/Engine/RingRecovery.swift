@@ -176,8 +176,11 @@ struct RingRecovery: Sendable {
         while !rest.isEmpty {
             let ready = try await ready(rest)
             if !ready.isEmpty {
-                let early = try await putter.upload(ready, from: dead, requiring: conditions).outcome.early
-                let done = Set(ready.map(\.stream)).subtracting(early)
+                let outcome = try await putter.upload(ready, from: dead, requiring: conditions).outcome
+                guard outcome.stale.isEmpty else {
+                    throw LogError(.notAvailable, "a commit's answer was lost; the recovery of broker \(dead.broker) begins again")
+                }
+                let done = Set(ready.map(\.stream)).subtracting(outcome.early)
                 rest.removeAll { done.contains($0.stream) }
             }
             if rest.isEmpty { return }

@@ -66,7 +66,7 @@ extension SharedStorageEngine {
         }
         let isMoving = Self.target(of: assignment, from: writer.broker) != nil
         if assignment.leaderEpoch > held.assignment.leaderEpoch || !held.isLeading && !isMoving {
-            try await reclaim(held, assignment, parts)
+            try await reclaim(held, assignment, reopens: !isMoving, parts)
         }
         held.update(assignment, configuration)
         if !isMoving { held.reopen() }
@@ -74,9 +74,10 @@ extension SharedStorageEngine {
     }
 
     /// Raises the epoch of a stream that stays here, or takes back a close (a move that was cancelled).
-    private func reclaim(_ log: SharedLog, _ assignment: PartitionAssignment, _ parts: EngineParts) async throws(LogError) {
+    private func reclaim(
+        _ log: SharedLog, _ assignment: PartitionAssignment, reopens: Bool, _ parts: EngineParts
+    ) async throws(LogError) {
         let writer = writer
-        let reopens = Self.target(of: assignment, from: writer.broker) == nil
         try await metadata.update(SharedKey.stream(log.stream), as: StreamRecord.self, alsoRequiring: [parts.ownership]) {
             current throws(LogError) in
             guard var next = current, next.owner == writer, next.epoch <= assignment.leaderEpoch else {
@@ -185,9 +186,14 @@ extension SharedStorageEngine {
             do throws(LogError) {
                 try await registry.completeHandover(assignment, from: writer.broker, to: target)
                 break
-            } catch  where error.code == .fencedLeaderEpoch || environment.clock.now() >= deadline {
-                throw error
             } catch {
+                if error.code == .fencedLeaderEpoch {
+                    // The move was cancelled, or its target is gone: the partition stays here until the metadata say otherwise.
+                    try await reclaim(log, assignment, reopens: true, parts)
+                    log.reopen()
+                    throw error
+                }
+                guard environment.clock.now() < deadline else { throw error }
                 try? await environment.clock.sleep(for: .milliseconds(delay))
                 delay = min(2 * delay, 500)
             }

@@ -57,6 +57,9 @@ extension SharedStorageEngine {
         }
     }
 
+    /// Uploads everything appended before the call, and does none of the rest that ``settle()`` does.
+    public func uploadAll() async throws(LogError) { try await running().uploader.uploadAll() }
+
     /// Bytes on this broker's own WAL volume. What lies in the object store belongs to no single broker: ask one of them for
     /// ``objectFootprint()`` and add it once.
     public func footprint() async throws(LogError) -> Footprint {

@@ -102,10 +102,11 @@ public final class SharedStorageEngine: LogEngine {
         if let problem = settings.problem { throw LogError(.unsupported, problem) }
         let key = SharedKey.wal(writer.broker)
         if let former = try await metadata.get(key, as: WALOwnership.self)?.value {
-            guard former.epoch <= writer.epoch else {
+            // Records are told from those of an earlier run by their epoch alone, so each run needs one of its own.
+            guard former.epoch < writer.epoch else {
                 throw LogError(
                     .fenced,
-                    "broker \(writer.broker) runs elsewhere with epoch \(former.epoch), newer than \(writer.epoch) here; stop one of them"
+                    "broker \(writer.broker) runs or ran with epoch \(former.epoch), not older than \(writer.epoch) here; register it anew, or stop the other one"
                 )
             }
             if former.state != .recovered {
@@ -158,17 +159,10 @@ public final class SharedStorageEngine: LogEngine {
 
     // MARK: Other brokers
 
+    /// Fences the dead broker's WAL, replays it and closes its streams. After an error the caller calls again: what was done is
+    /// passed over.
     public func brokerDied(_ broker: BrokerID, epoch: BrokerEpoch, assigned: Bool) async throws(LogError) {
         guard assigned, broker != writer.broker else { return }
-        do throws(LogError) {
-            try await recover(broker, epoch: epoch)
-        } catch {
-            if error.code != .fenced { recoverLater(broker, epoch: epoch) }
-            throw error
-        }
-    }
-
-    private func recover(_ broker: BrokerID, epoch: BrokerEpoch) async throws(LogError) {
         await recoveryGates.enter(broker)
         defer { recoveryGates.leave(broker) }
         let parts = try running()
@@ -178,19 +172,5 @@ public final class SharedStorageEngine: LogEngine {
                 "the volume with the write-ahead log of broker \(broker) cannot be reached from broker \(writer.broker)")
         }
         try await recovery(ownership: parts.ownership).recover(broker, upTo: epoch, disk: volume.disk, path: volume.path)
-    }
-
-    /// A recovery that failed leaves partitions without an owner, so it is tried until it succeeds or this broker is none any more.
-    private func recoverLater(_ broker: BrokerID, epoch: BrokerEpoch) {
-        Task { [weak self] in
-            var delay: Int64 = 100
-            while let self, !self.state.withLock({ $0.isStopped }) {
-                try? await self.environment.clock.sleep(for: .milliseconds(delay))
-                delay = min(2 * delay, 10_000)
-                do throws(LogError) {
-                    return try await self.recover(broker, epoch: epoch)
-                } catch  where error.code == .fenced { return } catch { continue }
-            }
-        }
     }
 }

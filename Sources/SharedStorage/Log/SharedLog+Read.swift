@@ -64,7 +64,8 @@ extension SharedLog {
                     bytes += found.bytes
                     next = found.next
                     if found.isCut { break reading }
-                } catch  where error.code == .storageFailure && rereads < Self.rereadsMax {
+                } catch {
+                    guard error.code == .storageFailure, rereads < Self.rereadsMax else { throw error }
                     rereads += 1
                 }
             case .waitForTail:

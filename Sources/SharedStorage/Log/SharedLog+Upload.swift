@@ -54,6 +54,11 @@ extension SharedLog {
         shared.cacheBudget.uploaded(self, upTo: range.end)
     }
 
+    /// Takes over ranges that were committed without this log's knowledge.
+    func adopt(_ ranges: [RangeRecord]) {
+        for range in ranges where range.start >= committedEnd { uploadCommitted(range) }
+    }
+
     /// Somebody else has taken the stream over or deleted it: what is in memory is of no use any more.
     func uploadObsolete() {
         appendFailed(LogError(.fenced, "partition \(partition) was taken over by another broker, or deleted; refresh the metadata"))

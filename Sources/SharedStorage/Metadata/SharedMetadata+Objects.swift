@@ -32,6 +32,22 @@ struct CommitOutcome: Sendable {
     var obsolete: Set<StreamID> = []
     /// A former owner's tail has to be committed first.
     var early: Set<StreamID> = []
+    /// Some of it was committed by an earlier transaction whose answer was lost: the log has to look at its ranges again.
+    var stale: Set<StreamID> = []
+}
+
+extension CommitOutcome {
+    /// Why `record` does not take `piece` from `source` now.
+    fileprivate mutating func note(_ piece: CommitPiece, refusedBy record: StreamRecord, from source: StreamWriter) {
+        let isWriter = record.isOpen && record.owner == source || record.tails.contains { $0.writer == source }
+        if !isWriter {
+            obsolete.insert(piece.stream)
+        } else if record.committedEnd > piece.range.start {
+            stale.insert(piece.stream)
+        } else {
+            early.insert(piece.stream)
+        }
+    }
 }
 
 extension SharedMetadata {
@@ -69,13 +85,12 @@ extension SharedMetadata {
                 }
                 for piece in object.pieces {
                     let key = SharedKey.stream(piece.stream)
-                    guard let current = try await stream(piece.stream), current.value.committedEnd < piece.range.end else {
+                    guard let current = try await stream(piece.stream) else {
                         outcome.obsolete.insert(piece.stream)
                         continue
                     }
                     guard current.value.accepts(piece.range, from: source) else {
-                        let isBehindTail = current.value.owner == source || current.value.tails.contains { $0.writer == source }
-                        if isBehindTail { outcome.early.insert(piece.stream) } else { outcome.obsolete.insert(piece.stream) }
+                        outcome.note(piece, refusedBy: current.value, from: source)
                         continue
                     }
                     taken.append(piece)

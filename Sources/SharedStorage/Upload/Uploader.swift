@@ -161,6 +161,8 @@ struct UploadPass {
                 cutsSynced, from: parts.metadata.writer, requiring: [parts.ownership])
             for (stream, range) in ranges { logs[stream]?.uploadCommitted(range) }
             for stream in outcome.obsolete { logs[stream]?.uploadObsolete() }
+            for stream in outcome.stale { logs[stream]?.adopt(try await parts.metadata.ranges(of: stream)) }
+            if !outcome.stale.isEmpty { return try await run() }
         }
         if let failure = parts.wal.failure { throw failure }
         trim()

@@ -52,7 +52,7 @@ extension WriteAheadLog {
         let previous = try? readHeader(disk: disk, path: path)
         do throws(DiskError) {
             let directory = path.parentDirectory
-            if !directory.isEmpty { try disk.makeDirectory(directory) }
+            try disk.makeDirectory(directory)
             let length = WALHeader.ringStart + settings.walCapacityBytes
             let file: any DiskFile
             var sequence: Int64 = 0
