@@ -115,6 +115,40 @@ import Testing
         await survivors[1].stop()
     }
 
+    @Test func brokersOfThreeProcessesShareOneFile() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/cluster.db"
+            let first = try TestCluster(makeStore: { try SQLiteMetadataStore(path: path, clock: $0) })
+            let clusters =
+                try [first]
+                + (0..<2).map { _ in
+                    TestCluster(beside: first, store: try SQLiteMetadataStore(path: path, clock: first.clock))
+                }
+            var brokers: [Broker] = []
+            for (number, cluster) in clusters.enumerated() { brokers.append(try await Broker(Int32(number + 1), in: cluster)) }
+            await eventually { brokers.contains { $0.controller.isActive } }
+            let topic = try await clusters[1].createTopic("r", partitions: 30)
+            let owned = try await clusters[2].createTopic("s", partitions: 30, mode: "shared")
+            let dead = brokers.first { $0.controller.isActive }!
+            let survivors = brokers.filter { $0 !== dead }
+            await dead.die()
+            await expire(dead, in: first, others: survivors)
+            for survivor in survivors {
+                let image = try #require(
+                    await survivor.sees { image in
+                        [topic.id, owned.id].allSatisfy { id in
+                            image.partitions(of: id).count == 30
+                                && image.partitions(of: id).allSatisfy { $0.leader != nil && $0.leader != dead.registration.id }
+                        }
+                    })
+                #expect(image.recoveries[dead.registration.id]?.record.epoch == dead.registration.epoch)
+            }
+            #expect(survivors.filter(\.controller.isActive).count == 1)
+            for survivor in survivors { await survivor.stop() }
+            for cluster in clusters { await cluster.store.close() }
+        }
+    }
+
     @Test func aMoveCompletesWhenItsTargetsAreInSync() async throws {
         let cluster = TestCluster()
         let broker = try await Broker(1, in: cluster)

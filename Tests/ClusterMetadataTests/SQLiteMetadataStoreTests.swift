@@ -158,6 +158,19 @@ import Testing
         }
     }
 
+    @Test func pathsThatCannotBeOpenedAreNamed() async throws {
+        try await withTemporaryDirectory { directory in
+            try Data("x".utf8).write(to: URL(fileURLWithPath: directory + "/file"))
+            for path in ["\(directory)/file/cluster.db", directory] {
+                let error = #expect(throws: MetadataStoreError.self) {
+                    _ = try SQLiteMetadataStore(path: path, clock: ManualClock())
+                }
+                #expect(error?.code == .other)
+                #expect(error?.message.contains(path) == true && error?.message.contains("\n") == false)
+            }
+        }
+    }
+
     @Test func aValueWhoseBytesChangedOnTheDiskIsNotServed() async throws {
         try await withTemporaryDirectory { directory in
             let path = directory + "/cluster.db"

@@ -28,14 +28,24 @@ let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// A cluster of registered brokers over an in-memory store, whose time the test moves.
 struct TestCluster {
-    let clock = ManualClock()
-    let store: InMemoryMetadataStore
+    let clock: ManualClock
+    let store: any MetadataStore
     let operations: MetadataOperations
 
-    init(seed: UInt64 = 1) {
-        store = InMemoryMetadataStore(clock: clock)
+    /// - Parameter makeStore: Else a store in memory.
+    init(seed: UInt64 = 1, makeStore: ((ManualClock) throws -> any MetadataStore)? = nil) rethrows {
+        clock = ManualClock()
+        store = try makeStore?(clock) ?? InMemoryMetadataStore(clock: clock)
         operations = MetadataOperations(
             store: store, randomness: SeededRandom(seed: seed), placement: { $0 == "shared" ? .singleOwner : .replicated })
+    }
+
+    /// Another process's view of the same cluster.
+    init(beside other: TestCluster, store: any MetadataStore) {
+        clock = other.clock
+        self.store = store
+        operations = MetadataOperations(
+            store: store, randomness: SeededRandom(), placement: { $0 == "shared" ? .singleOwner : .replicated })
     }
 
     func register(_ id: Int32) async throws -> BrokerRegistration {

@@ -4,6 +4,9 @@
 
 /// A small linearizable key-value store: compare-and-set transactions, leases, watches. The model is etcd's v3 API, so that etcd
 /// serves as well as the embedded SQLite.
+///
+/// Keys are paths that begin with `/` and hold no U+10FFFF; they are ordered by their UTF-8 bytes. Each transaction that changes
+/// something has a revision of its own, one higher than the last.
 public protocol MetadataStore: Sendable {
     func get(_ key: String) async throws(MetadataStoreError) -> StoredValue?
 
