@@ -141,6 +141,27 @@ import Testing
         #expect(schedule.nextNanoseconds == 4_000_000)
     }
 
+    @Test func recordsOfABatchThatStraddlesTheWindowAreCountedOneByOne() {
+        let records = DueRecords(intendedNanoseconds: 100, intervalNanoseconds: 10, count: 10)
+        func counted(_ from: Int64, _ until: Int64) -> [Int64] {
+            let part = records.within(CountedWindow(fromNanoseconds: from, untilNanoseconds: until))
+            return (0..<(part?.count ?? 0)).map { part!.intended($0) }
+        }
+        for (from, until) in [(0, 1000), (100, 190), (95, 105), (101, 131), (150, 150), (0, 100), (191, 500), (190, 191)]
+            as [(Int64, Int64)]
+        {
+            #expect(counted(from, until) == stride(from: 100, to: 200, by: 10).filter { $0 >= from && $0 < until })
+        }
+    }
+
+    @Test func theScheduleEndsWhereItIsTold() {
+        var schedule = SendSchedule(
+            recordsPerSecond: 1000, partitionCount: 1, recordsPerBatchMax: 100, linger: .milliseconds(1), startNanoseconds: 0)
+        schedule.endNanoseconds = 5_000_000
+        #expect(take(&schedule, at: 50_000_000).reduce(0) { $0 + $1.records.count } == 5)
+        #expect(take(&schedule, at: 60_000_000).isEmpty)
+    }
+
     @Test func aNewRateOwesNothing() {
         var schedule = SendSchedule(
             recordsPerSecond: 1000, partitionCount: 1, recordsPerBatchMax: 1, linger: .zero, startNanoseconds: 0)

@@ -23,16 +23,18 @@ extension LoadGenerator {
             made.append((try await producer(plan, client), plan))
         }
         let producers = made
+        let starts = try await offsets(of: load.topic, partitions, timestamp: -1, client)
+        let consumers = await consumers(load.consumers, topic: load.topic, from: starts, view, client)
+        var ids: [ProducerIdentifier] = []
+        for (_, plan) in producers { ids.append(try await identifier(isIdempotent: plan.isIdempotent, client)) }
         // A moment for connections to open before the first record is due.
         let start = clock.now() + .milliseconds(100)
         let from = start + .seconds(load.warmupSeconds)
         let until = from + .seconds(load.seconds)
         let window = CountedWindow(fromNanoseconds: from.nanoseconds, untilNanoseconds: until.nanoseconds)
-        let ends = try await offsets(of: load.topic, partitions, timestamp: -1, client)
-        let consumers = await consumers(load.consumers, topic: load.topic, from: ends, view, client, window: window)
-        for (producer, plan) in producers {
-            try await begin(
-                producer, isIdempotent: plan.isIdempotent, view, client, startNanoseconds: start.nanoseconds, window: window)
+        for consumer in consumers { await consumer.run { $0.count(window) } }
+        for ((producer, _), id) in zip(producers, ids) {
+            await begin(producer, id, view, startNanoseconds: start.nanoseconds, window: window)
         }
         let reporter = report(load.topic) { [clock] in
             var records: Int64 = 0
@@ -77,15 +79,14 @@ extension LoadGenerator {
 
     /// `count` consumers that share the partitions, each of which counts what arrives.
     func consumers(
-        _ count: Int, topic: String, from starts: [Int32: Int64], _ view: ClusterView, _ client: KafkaClient, window: CountedWindow
+        _ count: Int, topic: String, from starts: [Int32: Int64], _ view: ClusterView, _ client: KafkaClient
     ) async -> [LoopBound<MeasuringConsumer>] {
         var consumers: [LoopBound<MeasuringConsumer>] = []
         for index in 0..<min(count, starts.count) {
             let own = starts.filter { Int($0.key) % count == index }
             let (eventLoop, clock, ledger) = (group.next(), self.clock, self.ledger)
             let consumer = await LoopBound(on: eventLoop) {
-                MeasuringConsumer(
-                    topic: topic, from: own, eventLoop: eventLoop, clock: clock, client: client, ledger: ledger, window: window)
+                MeasuringConsumer(topic: topic, from: own, eventLoop: eventLoop, clock: clock, client: client, ledger: ledger)
             }
             await consumer.run { $0.consumer.begin(view) }
             consumers.append(consumer)
@@ -136,7 +137,7 @@ package struct ConsumerMeasure: Sendable {
 /// A consumer that measures. Confined to its loop.
 final class MeasuringConsumer {
     private(set) var consumer: LoadConsumer!
-    var window: CountedWindow
+    private var window = CountedWindow()
     /// All records read so far, counted or not.
     private(set) var recordsRead: Int64 = 0
     private var measure = ConsumerMeasure()
@@ -145,15 +146,19 @@ final class MeasuringConsumer {
 
     init(
         topic: String, from: [Int32: Int64], eventLoop: any EventLoop, clock: any Clock, client: KafkaClient,
-        ledger: AcknowledgementLedger,
-        window: CountedWindow
+        ledger: AcknowledgementLedger
     ) {
-        self.window = window
         self.ledger = ledger
         self.layouts = ledger.layouts
         consumer = LoadConsumer(topic: topic, from: from, eventLoop: eventLoop, clock: clock, client: client) { [unowned self] in
             take($0)
         }
+    }
+
+    /// Begins to count, anew.
+    func count(_ window: CountedWindow) {
+        self.window = window
+        measure = ConsumerMeasure()
     }
 
     func takeMeasure() -> ConsumerMeasure {
@@ -171,11 +176,13 @@ final class MeasuringConsumer {
         if batch.isDamaged { measure.damaged += Int64(records) }
         for layout in layouts {
             guard let identity = layout.identity(in: batch.buffer, at: batch.index), identity.run == ledger.run else { continue }
-            guard window.contains(identity.intendedNanoseconds) else { return }
+            let sent = DueRecords(
+                intendedNanoseconds: identity.intendedNanoseconds, intervalNanoseconds: identity.intervalNanoseconds, count: records
+            )
+            guard let counted = sent.within(window) else { return }
             return measure.endToEnd.record(
-                firstNanoseconds: batch.arrivedNanoseconds - identity.intendedNanoseconds,
-                stepNanoseconds: identity.intervalNanoseconds,
-                count: records)
+                firstNanoseconds: batch.arrivedNanoseconds - counted.intendedNanoseconds,
+                stepNanoseconds: counted.intervalNanoseconds, count: counted.count)
         }
     }
 }

@@ -90,16 +90,18 @@ package final class LoadGenerator: Sendable {
         }
     }
 
-    /// Gives the producer its id, if it takes one, and lets it begin.
+    /// A producer id for an idempotent producer, none for another.
+    func identifier(isIdempotent: Bool, _ client: KafkaClient) async throws -> ProducerIdentifier {
+        isIdempotent ? try await client.initializeProducerID() : .none
+    }
+
     func begin(
-        _ producer: LoopBound<LoadProducer>, isIdempotent: Bool, _ view: ClusterView, _ client: KafkaClient,
-        startNanoseconds: Int64,
+        _ producer: LoopBound<LoadProducer>, _ identifier: ProducerIdentifier, _ view: ClusterView, startNanoseconds: Int64,
         window: CountedWindow = CountedWindow()
-    ) async throws {
-        let id = isIdempotent ? try await client.initializeProducerID() : (id: -1, epoch: -1)
+    ) async {
         await producer.run {
             $0.window = window
-            $0.begin(view, producerID: id.id, producerEpoch: id.epoch, startNanoseconds: startNanoseconds)
+            $0.begin(view, identifier, startNanoseconds: startNanoseconds)
         }
     }
 
@@ -115,8 +117,9 @@ package final class LoadGenerator: Sendable {
         // As large as brokers take by default, and small enough that the last one does not overshoot by much.
         plan.batchBytesMax = Int(min(1_000_000, max(load.bytes / 16, 16_384)))
         let producer = try await producer(plan, client)
+        let identifier = try await identifier(isIdempotent: plan.isIdempotent, client)
         let start = clock.now()
-        try await begin(producer, isIdempotent: plan.isIdempotent, view, client, startNanoseconds: start.nanoseconds)
+        await begin(producer, identifier, view, startNanoseconds: start.nanoseconds)
         let reporter = report("\(load.topic)-\(load.partition)") {
             let bytes = await producer.run { $0.bytesAcknowledged }
             return "\(bytes >> 20) of \(load.bytes >> 20) MiB acknowledged"
@@ -148,6 +151,7 @@ package final class LoadGenerator: Sendable {
             pace: .rate(load.recordsPerSecond), acks: load.acks, seed: load.seed)
         plan.linger = .zero
         let producer = try await producer(plan, client, watchesGaps: true)
+        let identifier = try await identifier(isIdempotent: plan.isIdempotent, client)
         let probe = Probe(producer: producer, normalIntervalSeconds: Double(partitions.count) / load.recordsPerSecond)
         let isNew = state.withLock { state in
             guard state.probes[load.name] == nil else { return false }
@@ -155,7 +159,7 @@ package final class LoadGenerator: Sendable {
             return true
         }
         guard isNew else { throw Failure("there is a probe named \(load.name) already") }
-        try await begin(producer, isIdempotent: plan.isIdempotent, view, client, startNanoseconds: clock.now().nanoseconds)
+        await begin(producer, identifier, view, startNanoseconds: clock.now().nanoseconds)
         await producer.wait { producer, done in producer.whenFirstAcknowledged(done) }
     }
 

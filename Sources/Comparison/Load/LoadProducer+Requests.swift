@@ -89,7 +89,8 @@ extension LoadProducer {
             measure.records += Int64(batch.records)
             measure.bytes += Int64(batch.bytes)
         }
-        for due in batch.due where window.contains(due.intendedNanoseconds) {
+        for due in batch.due {
+            guard let due = due.within(window) else { continue }
             measure.response.record(
                 firstNanoseconds: now - due.intendedNanoseconds, stepNanoseconds: due.intervalNanoseconds, count: due.count)
             measure.delay.record(
@@ -224,11 +225,10 @@ extension LoadProducer {
         }
     }
 
-    private func renewed(_ answer: (id: Int64, epoch: Int16)?) {
+    private func renewed(_ answer: ProducerIdentifier?) {
         isRenewingID = false
         guard let answer else { return renewProducerID() }
-        producerID = answer.id
-        producerEpoch = answer.epoch
+        identifier = answer
         for index in queues.indices {
             var sequence: Int32 = 0
             for position in 0..<queues[index].batches.count {
@@ -243,14 +243,22 @@ extension LoadProducer {
     }
 }
 
+/// By which brokers know an idempotent producer (KIP-98).
+struct ProducerIdentifier: Hashable, Sendable {
+    var id: Int64
+    var epoch: Int16
+
+    static let none = ProducerIdentifier(id: -1, epoch: -1)
+}
+
 extension KafkaClient {
     /// A producer id of its own for an idempotent producer.
-    func initializeProducerID() async throws(KafkaClientError) -> (id: Int64, epoch: Int16) {
+    func initializeProducerID() async throws(KafkaClientError) -> ProducerIdentifier {
         let request = InitProducerIdRequest(transactionalId: nil, transactionTimeoutMs: Int32.max)
         let answer = try await callAny(request, versionMax: 4) { (answer) throws(KafkaClientError) in
             try KafkaClientError.check(answer.errorCode, "no producer id was given")
         }
-        return (answer.producerId, answer.producerEpoch)
+        return ProducerIdentifier(id: answer.producerId, epoch: answer.producerEpoch)
     }
 }
 

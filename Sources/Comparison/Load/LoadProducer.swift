@@ -40,8 +40,7 @@ final class LoadProducer {
     var bytesIssued: Int64 = 0
     var bytesAcknowledged: Int64 = 0
     var recordsAcknowledged: Int64 = 0
-    var producerID: Int64 = -1
-    var producerEpoch: Int16 = -1
+    var identifier = ProducerIdentifier.none
     var firstFailure: String?
 
     /// Nothing new falls due.
@@ -88,22 +87,24 @@ final class LoadProducer {
     // MARK: Life
 
     /// Begins to send. `view` must know the topic's leaders.
-    func begin(_ view: ClusterView, producerID: Int64, producerEpoch: Int16, startNanoseconds: Int64) {
-        self.producerID = producerID
-        self.producerEpoch = producerEpoch
+    func begin(_ view: ClusterView, _ identifier: ProducerIdentifier, startNanoseconds: Int64) {
+        self.identifier = identifier
         adopt(view)
         if case .rate(let rate) = plan.pace {
             schedule = SendSchedule(
                 recordsPerSecond: rate, partitionCount: plan.partitions.count, firstPartition: Int(number),
                 recordsPerBatchMax: recordsPerBatchMax, linger: plan.linger, startNanoseconds: startNanoseconds)
+            schedule?.endNanoseconds = window.untilNanoseconds
         }
         pump()
     }
 
     /// Lets nothing new fall due and calls `body` when all that did is acknowledged or given up.
     func stop(_ body: @escaping () -> Void) {
+        takeDue(at: clock.now().nanoseconds)
         isStopping = true
         onDrained.append(body)
+        pump()
         reportIfDrained()
     }
 
@@ -152,12 +153,14 @@ final class LoadProducer {
     func pump() {
         guard !isClosed else { return }
         let now = clock.now().nanoseconds
-        if !isStopping {
-            schedule?.takeDue(at: now) { partition, records in queues[partition].add(records) }
-        }
+        if !isStopping { takeDue(at: now) }
         // One batch per partition and request; another round while a full set could be sent.
         while sendRound(at: now) {}
         armTimer(at: now)
+    }
+
+    private func takeDue(at now: Int64) {
+        schedule?.takeDue(at: now) { partition, records in queues[partition].add(records) }
     }
 
     /// - Returns: Whether anything was sent.
@@ -244,8 +247,7 @@ final class LoadProducer {
         let age = (clock.now().nanoseconds - batch.identity.intendedNanoseconds) / 1_000_000
         queues[index][position].slices = template.batch(
             records: batch.records, identity: batch.identity, timestamp: Timestamp(clock.wallMilliseconds() - age),
-            producerID: plan.isIdempotent ? producerID : -1, producerEpoch: plan.isIdempotent ? producerEpoch : -1,
-            baseSequence: plan.isIdempotent ? batch.brokerSequence : -1)
+            producerID: identifier.id, producerEpoch: identifier.epoch, baseSequence: plan.isIdempotent ? batch.brokerSequence : -1)
     }
 
     func armTimer(at now: Int64) {

@@ -89,3 +89,20 @@ package struct CountedWindow: Sendable, Hashable {
 
     package func contains(_ nanoseconds: Int64) -> Bool { nanoseconds >= fromNanoseconds && nanoseconds < untilNanoseconds }
 }
+
+extension DueRecords {
+    /// Those meant to be sent in `window`; nil for none.
+    package func within(_ window: CountedWindow) -> DueRecords? {
+        var records = self
+        if records.intendedNanoseconds < window.fromNanoseconds {
+            let early = Double(window.fromNanoseconds - records.intendedNanoseconds)
+            guard intervalNanoseconds > 0, early / intervalNanoseconds < Double(count) else { return nil }
+            records = records.dropFirst(Int((early / intervalNanoseconds).rounded(.up)))
+        }
+        if records.count > 0, records.intended(records.count - 1) >= window.untilNanoseconds {
+            guard records.intendedNanoseconds < window.untilNanoseconds else { return nil }
+            records.count = Int((Double(window.untilNanoseconds - records.intendedNanoseconds) / intervalNanoseconds).rounded(.up))
+        }
+        return records.count > 0 ? records : nil
+    }
+}

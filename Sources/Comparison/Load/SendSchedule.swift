@@ -33,6 +33,9 @@ package struct SendSchedule: Sendable {
     package let recordsPerBatchMax: Int
     package let lingerNanoseconds: Int64
 
+    /// Nothing falls due at this time or after it.
+    package var endNanoseconds: Int64 = .max
+
     private var startNanoseconds: Int64
     private var intervalNanoseconds: Double
     private var issued: Int64 = 0
@@ -67,8 +70,9 @@ package struct SendSchedule: Sendable {
     /// Hands out the records that have fallen due by `now`, by partition index.
     package mutating func takeDue(at now: Int64, _ take: (_ partition: Int, DueRecords) -> Void) {
         closeIfLingered(at: now)
-        guard now >= startNanoseconds else { return }
-        var due = Int64(Double(now - startNanoseconds) / intervalNanoseconds) + 1 - issued
+        let last = min(now, endNanoseconds - 1)
+        guard last >= startNanoseconds else { return }
+        var due = Int64(Double(last - startNanoseconds) / intervalNanoseconds) + 1 - issued
         while due > 0 {
             let intended = startNanoseconds + Int64(intervalNanoseconds * Double(issued))
             if openRecords > 0, intended - openSince >= lingerNanoseconds { close() }
