@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+import Crypto
 import Foundation
 import Metering
 import NIOCore
@@ -30,8 +31,14 @@ struct MotoServer: Sendable {
     }()
 
     let port: Int
+    /// Holds the pipe.
+    private let process: Process
 
-    private static let started = Task { try await start() }
+    private static let started = Task {
+        let server = try await start()
+        try await server.makeBucket()
+        return server
+    }
     static var shared: MotoServer { get async throws { try await started.value } }
 
     func location(prefix: String, bucket: String = bucket) -> S3Location {
@@ -40,39 +47,81 @@ struct MotoServer: Sendable {
             bucket: bucket, prefix: prefix.isEmpty ? "" : prefix + "/", region: "us-east-1", copies: 3)
     }
 
-    private static func start() async throws -> MotoServer {
-        guard let executable else { throw CocoaError(.fileNoSuchFile) }
-        let port = try freePort()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        // -9: the server may have inherited a mask that blocks the milder signal.
-        process.arguments = ["-c", "\"$0\" -H 127.0.0.1 -p \(port) </dev/null & cat >/dev/null; kill -9 $!", executable]
-        process.standardInput = Pipe()
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        running = process
+    /// An endpoint of its own that checks signatures, and the only keys it accepts.
+    static func startStrict() async throws -> (server: MotoServer, credentials: S3Credentials) {
+        // The calls that make the user are the last which need no signature.
+        let server = try await start(["INITIAL_NO_AUTH_ACTION_COUNT": "3"])
+        func call(_ form: String) async throws -> XMLElement {
+            let hash = SHA256.hash(data: Data(form.utf8)).map { String(format: "%02x", $0) }.joined()
+            let headers = SigV4Signer(credentials: credentials, region: "us-east-1", service: "iam").sign(
+                SigV4Signer.Input(
+                    method: "POST", path: "/", query: [],
+                    headers: [("content-type", "application/x-www-form-urlencoded"), ("host", "127.0.0.1:\(server.port)")],
+                    payloadHash: hash), wallMilliseconds: SystemClock().wallMilliseconds())
+            let response = try await server.send("POST", "/", headers: headers.filter { $0.name != "host" }, body: form)
+            return try XMLReader.read(response.body.readableBytesView)
+        }
+        _ = try await call("Action=CreateUser&Version=2010-05-08&UserName=u")
+        let answer = try await call("Action=CreateAccessKey&Version=2010-05-08&UserName=u")
+        let policy = PercentEncoding.encode(
+            #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#)
+        _ = try await call("Action=PutUserPolicy&Version=2010-05-08&UserName=u&PolicyName=all&PolicyDocument=\(policy)")
+        guard let key = answer.first("CreateAccessKeyResult")?.first("AccessKey"), let access = key.text(of: "AccessKeyId"),
+            let secret = key.text(of: "SecretAccessKey")
+        else { throw CocoaError(.coderReadCorrupt) }
+        let made = S3Credentials(accessKey: access, secretKey: secret)
+        try await server.makeBucket(made)
+        return (server, made)
+    }
 
+    private func send(
+        _ method: String, _ path: String, headers: [(name: String, value: String)] = [], body: String = ""
+    ) async throws -> HTTPResponse {
         let transport = CurlTransport(settings: .init(), workers: ThreadWorkerPool())
-        let create = HTTPRequest(kind: .put, method: "PUT", url: "http://127.0.0.1:\(port)/\(bucket)", responseBytesMax: 1 << 20)
+        let request = HTTPRequest(
+            kind: .put, method: method, url: "http://127.0.0.1:\(port)\(path)", headers: headers,
+            body: [ByteBuffer(string: body)], responseBytesMax: 1 << 20)
+        let response: HTTPResponse
         while true {
             do throws(HTTPTransportError) {
-                let response = try await transport.send(create)
-                guard response.status == 200 else {
-                    throw HTTPTransportError(.other, "\(response.status)", mayHaveTakenEffect: true)
-                }
+                response = try await transport.send(request)
                 break
             } catch {
+                // It is still starting.
                 guard process.isRunning, error.code == .unreachable else { throw error }
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
         await transport.close()
-        return MotoServer(port: port)
+        guard response.status == 200 else {
+            throw HTTPTransportError(.other, String(buffer: response.body), mayHaveTakenEffect: true)
+        }
+        return response
     }
 
-    /// Keeps the pipe open.
-    nonisolated(unsafe) private static var running: Process?
+    private func makeBucket(_ credentials: S3Credentials = credentials) async throws {
+        let headers = SigV4Signer(credentials: credentials, region: "us-east-1").sign(
+            SigV4Signer.Input(
+                method: "PUT", path: "/\(Self.bucket)", query: [],
+                headers: [("host", "127.0.0.1:\(port)"), ("x-amz-content-sha256", SigV4Signer.emptyPayloadHash)],
+                payloadHash: SigV4Signer.emptyPayloadHash), wallMilliseconds: SystemClock().wallMilliseconds())
+        _ = try await send("PUT", "/\(Self.bucket)", headers: headers.filter { $0.name != "host" })
+    }
+
+    private static func start(_ environment: [String: String] = [:]) async throws -> MotoServer {
+        guard let executable else { throw CocoaError(.fileNoSuchFile) }
+        let port = try freePort()
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        // -9: the server may have inherited a mask that blocks the milder signal.
+        process.arguments = ["-c", "\"$0\" -H 127.0.0.1 -p \(port) </dev/null & cat >/dev/null; kill -9 $!; wait", executable]
+        process.standardInput = Pipe()
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        try process.run()
+        return MotoServer(port: port, process: process)
+    }
 
     private static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

@@ -5,6 +5,7 @@
 import Metering
 import NIOCore
 import ObjectStore
+import RuntimeEnvironment
 import Testing
 
 /// What goes over the wire, and what is made of odd answers.
@@ -144,6 +145,31 @@ import Testing
         try await scripted.store.delete((0..<2_001).map { "key-\($0)" })
         #expect(scripted.transport.requests.map(\.method) == ["POST", "POST", "DELETE"])
         #expect(scripted.meters.objectRequests[.delete]!.value == 3)
+    }
+
+    @Test(.enabled(if: MotoServer.executable != nil, MotoServer.notFound))
+    func endpointThatChecksSignaturesAcceptsOurs() async throws {
+        let (server, credentials) = try await MotoServer.startStrict()
+        func store(_ credentials: S3Credentials) -> S3Store {
+            S3Store(
+                location: server.location(prefix: "run"), credentials: credentials,
+                transport: CurlTransport(settings: .init(), workers: ThreadWorkerPool()), environment: .real)
+        }
+        let ours = store(credentials)
+        try await ours.put("a/b c", "first", condition: .ifAbsent)
+        #expect(
+            await ours.code { s throws(ObjectStoreError) in try await s.put("a/b c", "", condition: .ifAbsent) }
+                == .preconditionFailed)
+        #expect(try await ours.text("a/b c", range: 1..<3) == "ir")
+        #expect(try await ours.info("a/b c")?.size == 5)
+        try await ours.put("d", "")
+        try await ours.delete(["a/b c", "d"])
+        try await ours.putMultipart("large", parts: stream([Self.part, ByteBuffer(string: "end")]))
+        #expect(try await ours.info("large")?.size == (5 << 20) + 3)
+        await ours.close()
+        let wrong = store(S3Credentials(accessKey: credentials.accessKey, secretKey: "wrong"))
+        await expectCode(.forbidden) { () throws(ObjectStoreError) in try await wrong.put("key", "") }
+        await wrong.close()
     }
 
     // MARK: Multipart
