@@ -30,7 +30,7 @@ import Testing
 
     @Test func resultReadsBackAsWritten() throws {
         let result = try SampleResult.make()
-        #expect(try JSONDecoder().decode(ComparisonResult.self, from: result.encoded()) == result)
+        #expect(try JSONDecoder().decode(CompareResult.self, from: result.encoded()) == result)
     }
 
     @Test func pageIsSelfContainedAndEscapesWhatItIsTold() throws {

@@ -7,7 +7,7 @@ import Metering
 
 /// A made-up but self-consistent result, for tests of what is drawn from one.
 enum SampleResult {
-    static func make() throws -> ComparisonResult {
+    static func make() throws -> CompareResult {
         let logical = 100e6
         func mode(_ name: String, _ media: [(String, Double, Double)], network: [String: Double], slope: Double, fixed: Double)
             throws -> ModeResult
@@ -83,7 +83,7 @@ enum SampleResult {
                 try PriceSheet.named("onprem").cost(of: usage, roles: [.volumeStorage, .objectStorage, .crossZone]),
             ]
         }
-        return ComparisonResult(
+        return CompareResult(
             startedAt: "2026-01-01T00:00:00Z", seconds: 100,
             environment: EnvironmentCapture(
                 ninefold: "test", host: "host", cpu: "cpu <1>", cores: 2, memoryBytes: 24 << 30, kernel: "6",

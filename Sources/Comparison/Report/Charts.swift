@@ -7,7 +7,7 @@ internal import Metering
 
 /// The report's pictures, each drawn from the result alone.
 struct Charts {
-    let result: ComparisonResult
+    let result: CompareResult
 
     /// One stacked bar per mode: the parts, their total at the end, a legend above.
     private func stackedBars(

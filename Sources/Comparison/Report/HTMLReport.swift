@@ -7,10 +7,10 @@ internal import Metering
 
 /// One self-contained page: no network, no script needed, the result's JSON inside for whoever wants the numbers.
 package struct HTMLReport: Sendable {
-    private let result: ComparisonResult
+    private let result: CompareResult
     private let json: String
 
-    package init(_ result: ComparisonResult) {
+    package init(_ result: CompareResult) {
         self.result = result
         json = (try? String(decoding: result.encoded(), as: UTF8.self)) ?? "null"
     }
@@ -268,7 +268,7 @@ package struct HTMLReport: Sendable {
     }
 }
 
-extension ComparisonResult {
+extension CompareResult {
     /// `comparison.json`: keys sorted, so that two runs can be compared as text.
     package func encoded() throws -> Data {
         let encoder = JSONEncoder()

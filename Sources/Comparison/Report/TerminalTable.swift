@@ -6,9 +6,9 @@ package import Metering
 
 /// The comparison as text, for a terminal of 100 columns.
 package struct TerminalTable: Sendable {
-    private let result: ComparisonResult
+    private let result: CompareResult
 
-    package init(_ result: ComparisonResult) { self.result = result }
+    package init(_ result: CompareResult) { self.result = result }
 
     enum Row {
         case heading(String)

@@ -7,10 +7,10 @@ package import Metering
 /// One run of `ninefold compare`: what `comparison.json` holds, and all that the table and the report are drawn from.
 ///
 /// Seconds and bytes are plain SI numbers. What was not measured is null, and `notMeasured` beside it says why, by field.
-package struct ComparisonResult: Codable, Sendable, Hashable {
+package struct CompareResult: Codable, Sendable, Hashable {
     package static let schemaName = "ninefold/comparison/1"
 
-    package var schema = ComparisonResult.schemaName
+    package var schema = CompareResult.schemaName
     /// ISO 8601, UTC.
     package var startedAt: String
     package var seconds: Double

@@ -1,0 +1,120 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogEngine
+internal import LogModel
+internal import Logging
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// Makes the engines hold what the metadata says this broker holds: one worker task per partition with something to do, always
+/// towards the newest record, so that a slow partition holds up no other and missed steps are skipped.
+final class AssignmentFollower: Sendable {
+    typealias ConfigurationOf = @Sendable (TopicRecord) throws -> LogConfiguration
+
+    private struct State {
+        var isRunning: Set<PartitionID> = []
+        var isDirty: Set<PartitionID> = []
+        /// Partitions an engine holds or may hold, with their mode.
+        var held: [PartitionID: String] = [:]
+        var isStopped = false
+    }
+
+    private let brokerID: BrokerID
+    private let registry: EngineRegistry
+    private let cache: MetadataCache
+    private let clock: any Clock
+    private let logger: Logger
+    private let configurationOf: ConfigurationOf
+    /// Told after each change that an engine has made: the log, or nil when this broker let go of the partition.
+    private let applied: @Sendable (PartitionID, (any PartitionLog)?) -> Void
+    private let state = Mutex(State())
+
+    init(
+        brokerID: BrokerID, registry: EngineRegistry, cache: MetadataCache, clock: any Clock, logger: Logger,
+        configurationOf: @escaping ConfigurationOf, applied: @escaping @Sendable (PartitionID, (any PartitionLog)?) -> Void
+    ) {
+        self.brokerID = brokerID
+        self.registry = registry
+        self.cache = cache
+        self.clock = clock
+        self.logger = logger
+        self.configurationOf = configurationOf
+        self.applied = applied
+    }
+
+    /// Looks at all partitions of this broker in the current image.
+    func start() {
+        for record in cache.current.partitions(on: brokerID) {
+            if let partition = cache.current.partitionID(record.topicID, record.partition) { look(at: partition) }
+        }
+    }
+
+    func changed(_ update: MetadataUpdate) {
+        for partition in update.changedPartitions { look(at: partition) }
+        for topic in update.changedTopics {
+            for record in update.new.partitions(of: topic) where record.replicas.contains(brokerID) {
+                if let partition = update.new.partitionID(topic, record.partition) { look(at: partition) }
+            }
+        }
+    }
+
+    func stop() { state.withLock { $0.isStopped = true } }
+
+    /// Whether every partition of this broker has been brought up to the image.
+    var isIdle: Bool { state.withLock { $0.isRunning.isEmpty && $0.isDirty.isEmpty } }
+
+    private func look(at partition: PartitionID) {
+        let starts = state.withLock { state in
+            guard !state.isStopped else { return false }
+            state.isDirty.insert(partition)
+            return state.isRunning.insert(partition).inserted
+        }
+        if starts { Task { await self.work(on: partition) } }
+    }
+
+    private func work(on partition: PartitionID) async {
+        var delay: Duration = .milliseconds(20)
+        while true {
+            let goesOn = state.withLock { state in
+                guard !state.isStopped, state.isDirty.remove(partition) != nil else {
+                    state.isRunning.remove(partition)
+                    return false
+                }
+                return true
+            }
+            guard goesOn else { return }
+            do {
+                try await bring(partition)
+                delay = .milliseconds(20)
+            } catch {
+                logger.warning(
+                    "Partition could not follow the metadata; trying again",
+                    metadata: ["partition": "\(partition)", "error": "\(error)"])
+                try? await clock.sleep(for: delay)
+                delay = min(delay * 2, .seconds(2))
+                state.withLock { _ = $0.isDirty.insert(partition) }
+            }
+        }
+    }
+
+    private func bring(_ partition: PartitionID) async throws {
+        let image = cache.current
+        guard let topic = image.topic(partition.topicID), let record = image.partition(partition.topicID, partition.partition) else {
+            state.withLock { _ = $0.held.removeValue(forKey: partition) }
+            applied(partition, nil)
+            return
+        }
+        let isOurs = record.replicas.contains(brokerID)
+        guard isOurs || state.withLock({ $0.held[partition] != nil }) else { return }
+        guard let engine = registry[topic.storageMode] else {
+            throw ConfigurationError("topic \(topic.name) has storage.mode=\(topic.storageMode), which this broker does not run")
+        }
+        state.withLock { $0.held[partition] = topic.storageMode }
+        let log = try await engine.apply(PartitionAssignment(partition, record), configuration: configurationOf(topic))
+        if !isOurs { state.withLock { _ = $0.held.removeValue(forKey: partition) } }
+        applied(partition, log)
+    }
+}

@@ -1,0 +1,100 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogEngine
+internal import LogModel
+internal import Logging
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// What the metadata asks of this broker besides holding partitions: recovering a dead broker's data, deleting topics.
+final class NodeDuties: Sendable {
+    private struct State {
+        var recovering: Set<RecoveryRecord> = []
+        var deleting: Set<TopicID> = []
+        var isStopped = false
+    }
+
+    private let brokerID: BrokerID
+    private let registry: EngineRegistry
+    private let cache: MetadataCache
+    private let operations: MetadataOperations
+    private let volumes: WALVolumes
+    private let clock: any Clock
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(
+        brokerID: BrokerID, registry: EngineRegistry, cache: MetadataCache, operations: MetadataOperations, volumes: WALVolumes,
+        clock: any Clock, logger: Logger
+    ) {
+        self.brokerID = brokerID
+        self.registry = registry
+        self.cache = cache
+        self.operations = operations
+        self.volumes = volumes
+        self.clock = clock
+        self.logger = logger
+    }
+
+    func stop() { state.withLock { $0.isStopped = true } }
+
+    /// Takes up what is assigned in the current image. Idempotent; called after every change of duties.
+    func look() {
+        let image = cache.current
+        for recovery in image.recoveryDuties(of: brokerID) {
+            let starts = state.withLock { !$0.isStopped && $0.recovering.insert(recovery).inserted }
+            if starts { Task { await self.recover(recovery) } }
+        }
+        for duty in image.deletionDuties(of: brokerID) {
+            let starts = state.withLock { !$0.isStopped && $0.deleting.insert(duty.topic.id).inserted }
+            if starts { Task { await self.delete(duty) } }
+        }
+    }
+
+    private func recover(_ recovery: RecoveryRecord) async {
+        await retry("Recovery of a dead broker's data failed; trying again", ["broker": "\(recovery.broker)"]) {
+            try await self.volumes.learn(recovery.broker)
+            for engine in self.registry.engines {
+                try await engine.brokerDied(recovery.broker, epoch: recovery.epoch, assigned: true)
+            }
+            try await self.operations.completeRecovery(recovery)
+        } while: {
+            self.cache.current.recoveryDuties(of: self.brokerID).contains(recovery)
+        }
+        state.withLock { _ = $0.recovering.remove(recovery) }
+    }
+
+    private func delete(_ duty: DeletionDuty) async {
+        await retry("Deletion of a topic's data failed; trying again", ["topic": "\(duty.topic.name)"]) {
+            if let engine = self.registry[duty.topic.storageMode] {
+                for number in Set(duty.localPartitions).union(duty.ownedPartitions).sorted() {
+                    let partition = PartitionID(topicID: duty.topic.id, topic: duty.topic.name, partition: number)
+                    try await engine.delete(partition, ownsSharedData: duty.ownedPartitions.contains(number))
+                }
+            }
+            try await self.operations.acknowledgeDeletion(duty)
+        } while: {
+            self.cache.current.deletionDuties(of: self.brokerID).contains { $0.topic.id == duty.topic.id }
+        }
+        state.withLock { _ = $0.deleting.remove(duty.topic.id) }
+    }
+
+    private func retry(
+        _ message: String, _ metadata: Logger.Metadata, _ body: () async throws -> Void, while isWanted: () -> Bool
+    ) async {
+        var delay: Duration = .milliseconds(50)
+        while !state.withLock(\.isStopped), isWanted() {
+            do {
+                try await body()
+                return
+            } catch {
+                logger.warning("\(message)", metadata: metadata.merging(["error": "\(error)"]) { $1 })
+                try? await clock.sleep(for: delay)
+                delay = min(delay * 2, .seconds(5))
+            }
+        }
+    }
+}

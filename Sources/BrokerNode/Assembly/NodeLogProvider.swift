@@ -1,0 +1,34 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import BrokerFrontend
+internal import Glibc
+internal import LogEngine
+internal import LogModel
+
+/// The frontend's view of the engines: a log by its partition, and where logs lie.
+struct NodeLogProvider: LogProvider {
+    let registry: EngineRegistry
+    let configuration: BrokerConfiguration
+    let objectStoreURL: String?
+
+    func log(for partition: PartitionID) -> (any PartitionLog)? { registry.log(for: partition) }
+
+    func logDirectories() async -> [LogDirectory] {
+        let path = BrokerConfiguration.plainDirectory(configuration.logDirectory)
+        var status = statvfs()
+        let known = statvfs(path, &status) == 0
+        var directories = [
+            LogDirectory(
+                path: path, logs: registry.engines.filter { $0.name != "shared" }.flatMap(\.logs),
+                totalBytes: known ? Int64(status.f_blocks) * Int64(status.f_frsize) : nil,
+                usableBytes: known ? Int64(status.f_bavail) * Int64(status.f_frsize) : nil)
+        ]
+        // A shared log lies in objects: its size is told once, by its leader, under the store's name.
+        if let shared = registry["shared"], let objectStoreURL {
+            directories.append(LogDirectory(path: objectStoreURL, logs: shared.logs))
+        }
+        return directories
+    }
+}

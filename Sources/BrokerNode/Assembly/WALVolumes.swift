@@ -1,0 +1,48 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import LogModel
+internal import Metering
+internal import RuntimeEnvironment
+internal import SharedStorage
+internal import Synchronization
+
+/// Where each broker's write-ahead log lies, kept in the metadata so that a survivor finds a dead broker's.
+final class WALVolumes: Sendable {
+    static let fileName = "ring.wal"
+
+    private let store: any MetadataStore
+    private let meters: Meters
+    private let known = Mutex<[BrokerID: SharedStorageEngine.WALVolume]>([:])
+
+    init(store: any MetadataStore, meters: Meters) {
+        self.store = store
+        self.meters = meters
+    }
+
+    private static func key(_ broker: BrokerID) -> String { "/wal-volumes/\(broker.rawValue)" }
+
+    /// Opens this broker's own volume and lets the others know of it.
+    func openOwn(_ broker: BrokerID, specification: String) async throws -> SharedStorageEngine.WALVolume {
+        let volume = try open(specification)
+        known.withLock { $0[broker] = volume }
+        _ = try await store.commit(Transaction(operations: [.put(Self.key(broker), Array(specification.utf8))]))
+        return volume
+    }
+
+    /// Opens another broker's volume, so that ``volume(of:)`` knows it.
+    func learn(_ broker: BrokerID) async throws {
+        guard known.withLock({ $0[broker] }) == nil, let stored = try await store.get(Self.key(broker)) else { return }
+        let volume = try open(String(decoding: stored.value, as: UTF8.self))
+        known.withLock { $0[broker] = volume }
+    }
+
+    func volume(of broker: BrokerID) -> SharedStorageEngine.WALVolume? { known.withLock { $0[broker] } }
+
+    private func open(_ specification: String) throws -> SharedStorageEngine.WALVolume {
+        let volume = try Volume.open(specification: specification, meters: meters) { _ in .wal }
+        return SharedStorageEngine.WALVolume(disk: volume.disk, path: Self.fileName)
+    }
+}

@@ -1,0 +1,196 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import BrokerFrontend
+internal import ClusterMetadata
+internal import Foundation
+internal import KafkaNetwork
+internal import KafkaProtocol
+internal import LogEngine
+internal import LogModel
+internal import Logging
+internal import Metering
+internal import NIOPosix
+internal import ObjectStore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+extension Node {
+    /// Starts a broker: opens its stores, joins the cluster, recovers its data, serves.
+    ///
+    /// - Returns: Once requests are answered.
+    /// - Throws: One line that says what is wrong, where, and what to do. Nothing is left running.
+    package static func start(settings: [String: String]) async throws -> Node {
+        let configuration = try BrokerConfiguration(
+            ConfigurationValues(settings), alsoKnown: FrontendConfiguration.knownKeys + BrokerConfigs.definitions.map(\.name))
+        var logger = Logger(label: "ninefold.broker.\(configuration.nodeID)")
+        logger.logLevel = .notice
+        for key in configuration.unknownKeys {
+            logger.warning("Unknown setting, ignored", metadata: ["key": "\(key)"])
+        }
+        return try await NodeStart(configuration: configuration, settings: settings, logger: logger).run()
+    }
+}
+
+/// The steps of a start, undone in reverse when one fails.
+private struct NodeStart {
+    let configuration: BrokerConfiguration
+    let settings: [String: String]
+    let logger: Logger
+    let environment = RuntimeEnvironment.system
+    let meters = Meters()
+
+    func run() async throws -> Node {
+        _ = RuntimeEnvironment.raiseDescriptorLimit()
+        let group = MultiThreadedEventLoopGroup.singleton
+        try DataDirectory.claim(configuration)
+        let store = try MetadataStoreURL.open(configuration.metadataStoreURL, clock: environment.clock)
+        let gate = DispatcherGate()
+        var serverConfiguration = KafkaServerConfiguration()
+        serverConfiguration.requestBytesMax = configuration.socketRequestMaxBytes
+        serverConfiguration.queuedRequestBytesMax = configuration.queuedMaxRequestBytes
+        serverConfiguration.idleTimeout = configuration.connectionsMaxIdle
+        let server = KafkaServer(
+            configuration: serverConfiguration, group: group, dispatcher: gate, workers: environment.workers, logger: logger)
+        do {
+            return try await run(store: store, server: server, gate: gate, group: group)
+        } catch {
+            await server.stopAbruptly()
+            await store.close()
+            throw error
+        }
+    }
+
+    private func run(
+        store: any MetadataStore, server: KafkaServer, gate: DispatcherGate, group: MultiThreadedEventLoopGroup
+    ) async throws -> Node {
+        let operations = MetadataOperations(
+            store: store, randomness: environment.randomness, placement: { EngineRegistry.placement(of: $0) })
+        _ = try await operations.openCluster()
+        let objectStore = try await openObjectStore()
+
+        let port = try await server.start(
+            listener: configuration.listener.name, host: configuration.listener.host, port: configuration.listener.port)
+        let advertised = configuration.advertisedListener
+        let host = advertised?.host ?? (configuration.listener.host == "0.0.0.0" ? ProcessInfo.processInfo.hostName : configuration.listener.host)
+        let advertisedPort = advertised?.port ?? port
+
+        // The metrics listener answers from the first moment; until the node is there, that it is not ready.
+        let nodeBox = NodeBox()
+        let admin: AdminServer? =
+            if let listener = configuration.metricsListener {
+                try await AdminServer(host: listener.host, port: listener.port, group: group) { request in
+                    guard let node = nodeBox.node else { return .text("starting\n", status: 503) }
+                    return await AdminRoutes(node: node).answer(request)
+                }
+            } else { nil }
+
+        let metricsURL = admin.map { "http://\(configuration.metricsListener?.host ?? host):\($0.port)" }
+        do {
+            let node = try await join(
+                store: store, operations: operations, objectStore: objectStore, server: server, gate: gate, group: group, host: host,
+                port: advertisedPort, metricsURL: metricsURL)
+            node.serve(admin: admin)
+            nodeBox.node = node
+            return node
+        } catch {
+            await admin?.close()
+            throw error
+        }
+    }
+
+    private func openObjectStore() async throws -> (any ObjectStore)? {
+        let isNamed = settings["object.store.url"] != nil
+        guard isNamed || configuration.storageMode == "tiered" || configuration.storageMode == "shared" else { return nil }
+        let objectStore = try ObjectStoreURL.open(
+            configuration.objectStoreURL, environment: environment, meters: meters, credentials: ProcessInfo.processInfo.environment)
+        try await ObjectStoreProbe.check(objectStore, environment: environment)
+        return objectStore
+    }
+
+    private func join(
+        store: any MetadataStore, operations: MetadataOperations, objectStore: (any ObjectStore)?, server: KafkaServer,
+        gate: DispatcherGate, group: MultiThreadedEventLoopGroup, host: String, port: Int, metricsURL: String?
+    ) async throws -> Node {
+        let cache = MetadataCache(store: store, clock: environment.clock, logger: logger)
+        try await cache.start()
+        let timing = BrokerRegistration.Timing(
+            sessionTimeout: configuration.sessionTimeout, heartbeatInterval: min(.seconds(2), configuration.sessionTimeout / 5))
+        let registration = try await BrokerRegistration.register(
+            BrokerRecord(
+                id: configuration.nodeID, epoch: .none, host: host, port: port, rack: configuration.rack, metricsURL: metricsURL),
+            in: store, clock: environment.clock, timing: timing, logger: logger)
+        do {
+            let transport = TCPPeerTransport(group: group)
+            let assembly = EngineAssembly(
+                configuration: configuration, environment: environment, meters: meters, logger: logger, store: store, cache: cache,
+                registration: registration, objectStore: objectStore, transport: transport)
+            let (registry, volumes) = try await assembly.build()
+            for engine in registry.engines { try await engine.start() }
+
+            var file = configuration.given
+            // Tools ask the broker where its metrics are; port 0 would tell them nothing.
+            file["metrics.listener"] = metricsURL
+            file["listeners"] = "\(configuration.listener.name)://\(host):\(port)"
+            let frontend = Frontend(
+                brokerID: configuration.nodeID, configuration: try FrontendConfiguration(file: file),
+                logs: NodeLogProvider(registry: registry, configuration: configuration, objectStoreURL: objectStore?.url), metadata: cache,
+                operations: operations, environment: environment, meters: meters, logger: logger)
+            let given = configuration.given
+            let brokerID = configuration.nodeID
+            let follower = AssignmentFollower(
+                brokerID: brokerID, registry: registry, cache: cache, clock: environment.clock, logger: logger,
+                configurationOf: { topic in
+                    let image = cache.current
+                    var defaults = given
+                    for configs in [image.brokerConfigs[nil], image.brokerConfigs[brokerID]] { defaults.merge(configs ?? [:]) { $1 } }
+                    return try TopicConfigs.logConfiguration(topic: topic, brokerDefaults: defaults)
+                },
+                applied: { partition, log in frontend.partitionChanged(partition, log: log) })
+            let duties = NodeDuties(
+                brokerID: brokerID, registry: registry, cache: cache, operations: operations, volumes: volumes, clock: environment.clock,
+                logger: logger)
+            _ = cache.onChange { update in
+                follower.changed(update)
+                if update.dutiesChanged || !update.changedTopics.isEmpty { duties.look() }
+            }
+            follower.start()
+            duties.look()
+            let controller = Controller(
+                registration: registration, store: store, cache: cache,
+                planner: ControllerPlanner(placement: { EngineRegistry.placement(of: $0) }), clock: environment.clock, logger: logger)
+            let campaign = Task { await controller.run() }
+            gate.open(frontend)
+            let parts = NodeParts(
+                configuration: configuration, meters: meters, logger: logger, store: store, cache: cache, registration: registration,
+                objectStore: objectStore, registry: registry, frontend: frontend, server: server, transport: transport,
+                follower: follower, duties: duties, controller: controller, campaign: campaign)
+            return Node(parts: parts, host: host, port: port)
+        } catch {
+            await registration.deregister()
+            await cache.stop()
+            throw error
+        }
+    }
+}
+
+/// Holds requests off until the frontend is there: a client that is refused comes again.
+private final class DispatcherGate: RequestDispatcher {
+    private let dispatcher = Mutex<(any RequestDispatcher)?>(nil)
+
+    func open(_ dispatcher: any RequestDispatcher) { self.dispatcher.withLock { $0 = dispatcher } }
+
+    func dispatch(_ request: RequestFrame, from connection: ConnectionInfo) -> RequestOutcome {
+        guard let dispatcher = dispatcher.withLock({ $0 }) else { return .closeConnection(reason: "the broker is starting") }
+        return dispatcher.dispatch(request, from: connection)
+    }
+}
+
+private final class NodeBox: Sendable {
+    private let stored = Mutex<Node?>(nil)
+    var node: Node? {
+        get { stored.withLock { $0 } }
+        set { stored.withLock { $0 = newValue } }
+    }
+}

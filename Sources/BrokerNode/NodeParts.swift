@@ -1,0 +1,48 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import BrokerFrontend
+internal import ClusterMetadata
+internal import KafkaNetwork
+internal import LogEngine
+internal import Logging
+internal import Metering
+internal import ObjectStore
+internal import RuntimeEnvironment
+
+/// What a running node is made of, and the order in which it stops.
+struct NodeParts: Sendable {
+    let configuration: BrokerConfiguration
+    let meters: Meters
+    let logger: Logger
+    let store: any MetadataStore
+    let cache: MetadataCache
+    let registration: BrokerRegistration
+    let objectStore: (any ObjectStore)?
+    let registry: EngineRegistry
+    let frontend: Frontend
+    let server: KafkaServer
+    let transport: TCPPeerTransport
+    let follower: AssignmentFollower
+    let duties: NodeDuties
+    let controller: Controller
+    /// Runs as long as the controller does.
+    let campaign: Task<Void, Never>
+
+    func stop() async {
+        try? await registration.beginDraining()
+        campaign.cancel()
+        await campaign.value
+        duties.stop()
+        follower.stop()
+        await server.stop(within: .seconds(5))
+        await frontend.shutdown()
+        for engine in registry.engines { await engine.shutdown() }
+        await registration.deregister()
+        await cache.stop()
+        await transport.stop()
+        await objectStore?.close()
+        await store.close()
+    }
+}

@@ -1,0 +1,58 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ArgumentParser
+internal import BrokerNode
+internal import Foundation
+internal import Metering
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "serve", abstract: "Runs one broker.")
+
+    @Option(help: "server.properties") var config: String
+    @Option(help: "Settings over those of the file: KEY=VALUE; may be repeated.", transform: { $0 }) var override: [String] = []
+    @Option(help: ArgumentHelp("Written once the broker serves, with its ports.", visibility: .hidden)) var readyFile: String?
+
+    func run() async throws {
+        guard let text = try? String(contentsOfFile: config, encoding: .utf8) else {
+            throw CommandFailure("\(config): cannot be read; give a server.properties file")
+        }
+        var settings: [String: String]
+        do {
+            settings = ConfigurationValues(try PropertiesFile(parsing: text)).all
+        } catch {
+            throw CommandFailure("\(config) \(error)")
+        }
+        for pair in override {
+            guard let separator = pair.firstIndex(of: "=") else { throw ValidationError("--override \(pair): wants KEY=VALUE") }
+            settings[String(pair[..<separator])] = String(pair[pair.index(after: separator)...])
+        }
+        let node: Node
+        do {
+            node = try await Node.start(settings: settings)
+        } catch {
+            throw CommandFailure("\(config): \(error)")
+        }
+        if let readyFile {
+            let ready = ReadyFile(
+                nodeID: node.nodeID, host: node.host, port: node.port, metricsPort: node.metricsPort ?? 0)
+            try JSONEncoder().encode(ready).write(to: URL(fileURLWithPath: readyFile), options: .atomic)
+        }
+        print("ninefold: broker \(node.nodeID) serves \(node.host):\(node.port), storage.mode=\(node.configuration.storageMode)")
+        fflush(nil)
+        let stopped = Task { await node.waitUntilFailed() }
+        let failure = await withTaskGroup(of: String?.self) { group in
+            group.addTask { await stopped.value }
+            group.addTask {
+                await Interrupt.wait()
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        await node.stop()
+        if let failure { throw CommandFailure(failure) }
+    }
+}
