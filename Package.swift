@@ -131,6 +131,9 @@ let package = Package(
         tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
         tests("SimulationKit", ["SimulationKit", "RuntimeEnvironment", "ObjectStore", nioCore]),
         tests("LogEngine", ["LogEngine", "LogModel", nioCore]),
+        tests(
+            "LogEngineTesting",
+            ["LogEngineTesting", "InMemoryLog", "LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),
         tests("Metering", ["Metering"]),
         tests("KafkaProtocol", ["KafkaProtocol", "LogModel", nioCore]),
         tests("ObjectStore", ["ObjectStore", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, crypto]),

@@ -162,7 +162,7 @@ func unwrap<Value>(
     return value
 }
 
-/// Demands a LogError with one of `codes`.
+/// Demands a ``LogError`` with one of `codes`.
 func demandRefusal<Value>(
     _ codes: LogError.Code..., of what: String, file: StaticString = #fileID, line: UInt = #line,
     _ body: () async throws -> Value

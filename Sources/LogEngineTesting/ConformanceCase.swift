@@ -24,7 +24,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 
     /// Runs the case on an engine of its own.
     ///
-    /// - Throws: ConformanceFailure, or what the engine or its maker threw unasked.
+    /// - Throws: ``ConformanceFailure``, or what the engine or its maker threw unasked.
     public func run(
         traits: EngineTraits = EngineTraits(), _ makeEngineUnderTest: @Sendable () async throws -> any EngineUnderTest
     ) async throws {

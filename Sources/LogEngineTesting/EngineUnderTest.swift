@@ -18,7 +18,7 @@ public protocol EngineUnderTest: AnyObject, Sendable {
     /// Ends `engine` as `kill -9` ends a process: what was handed to the storage stays there, nothing it does later arrives.
     func kill(_ engine: any LogEngine) async throws
 
-    /// Ends `engine` as a power cut does: what was not synced is lost or torn. Called only with EngineTraits/survivesPowerCut.
+    /// Ends `engine` as a power cut does: what was not synced is lost or torn. Called only with ``EngineTraits/survivesPowerCut``.
     func cutPower(_ engine: any LogEngine) async throws
 
     /// Frees the storage. The last call.
@@ -36,10 +36,10 @@ public struct EngineTraits: Sendable {
     public var survivesPowerCut = false
     /// Appends with acks all need `min.insync.replicas` members in the set.
     public var enforcesMinInSyncReplicas = false
-    /// Places at which PartitionLog/physicalCopies(of:) must find each record; 0 where the storage has no paths.
+    /// Places at which ``PartitionLog/physicalCopies(of:)`` must find each record; 0 where the storage has no paths.
     public var physicalCopies = 1
 
-    /// What LogEngine/footprint() tells leaves out what lies in stores that brokers share; the engine has a call of its own for that.
+    /// What ``LogEngine/footprint()`` tells leaves out what lies in stores that brokers share; the engine has a call of its own for that.
     public var sharesStores = false
 
     public init() {}

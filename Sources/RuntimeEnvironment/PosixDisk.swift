@@ -96,6 +96,13 @@ public struct PosixDisk: Disk {
         return Int64(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
     }
 
+    /// The device that the root lies on: what shares it shares its free space.
+    func device() throws(DiskError) -> UInt64 {
+        var status = stat()
+        guard lstat(root + "/.", &status) == 0 else { throw DiskError(errno: errno, operation: "lstat", path: root) }
+        return UInt64(status.st_dev)
+    }
+
     private func absolute(_ path: String) -> String { path.isEmpty ? root : root + "/" + path }
 
     private func isDirectory(_ name: String) throws(DiskError) -> Bool {

@@ -7,7 +7,7 @@ internal import Glibc
 public import NIOCore
 internal import Synchronization
 
-/// A file of the operating system's. The descriptor closes when close() was called and the last call under way has ended, so
+/// A file of the operating system's. The descriptor closes when ``close()`` was called and the last call under way has ended, so
 /// that a late read never meets another file's bytes under a number used again.
 public final class PosixFile: DiskFile {
     private struct State {
@@ -31,7 +31,7 @@ public final class PosixFile: DiskFile {
 
     deinit { close() }
 
-    /// Valid until close().
+    /// Valid until ``close()``.
     public var descriptor: CInt? { state.withLock { $0.isClosed ? nil : number } }
 
     public func size() throws(DiskError) -> Int64 { Int64(try status().st_size) }

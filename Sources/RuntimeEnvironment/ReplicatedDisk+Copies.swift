@@ -13,31 +13,28 @@ extension ReplicatedDisk {
     ) throws(DiskError) -> (copy: Int, value: Value) {
         var outcomes: [(copy: Int, failure: DiskError?)] = []
         for copy in health.healthy {
-            do throws(DiskError) {
-                let value = try body(copy, disks[copy])
-                outcomes.append((copy, nil))
-                try health.settle(outcomes)
-                return (copy, value)
-            } catch {
+            let value: Value
+            do throws(DiskError) { value = try body(copy, disks[copy]) } catch {
                 guard error.code == .inputOutput else { throw error }
                 outcomes.append((copy, error))
+                continue
             }
+            if !outcomes.isEmpty { try health.settle(outcomes + [(copy, nil)]) }
+            return (copy, value)
         }
         throw outcomes.first?.failure ?? DiskError(code: .inputOutput, operation: "read", path: "(no healthy copy)")
     }
 
     func onAll(_ body: (Int, any Disk) throws(DiskError) -> Void) throws(DiskError) {
-        var outcomes: [(copy: Int, failure: DiskError?)] = []
-        for copy in health.healthy {
-            do throws(DiskError) {
-                try body(copy, disks[copy])
-                outcomes.append((copy, nil))
-            } catch { outcomes.append((copy, error)) }
+        let healthy = health.healthy
+        var failures: [Int: DiskError] = [:]
+        for copy in healthy {
+            do throws(DiskError) { try body(copy, disks[copy]) } catch { failures[copy] = error }
         }
-        try health.settle(outcomes)
+        if !failures.isEmpty { try health.settle(healthy.map { ($0, failures[$0]) }) }
     }
 
-    /// As onAll(_:), the copies at the same time if there are workers: a sync waits for its medium.
+    /// As ``onAll(_:)``, the copies at the same time if there are workers: a sync waits for its medium.
     func onAllAtOnce(_ body: @escaping @Sendable (Int, any Disk) throws(DiskError) -> Void) throws(DiskError) {
         guard !workers.isEmpty else { return try onAll(body) }
         let healthy = health.healthy
@@ -57,7 +54,7 @@ extension ReplicatedDisk {
         attempt(healthy[0])
         gate.wait()
         let failures = results.withLock { $0 }
-        try health.settle(healthy.map { ($0, failures[$0]) })
+        if !failures.isEmpty { try health.settle(healthy.map { ($0, failures[$0]) }) }
     }
 
     /// Makes `path` on `target` what it is on `source`.

@@ -10,10 +10,11 @@ internal import Synchronization
 ///
 /// Copies are written in order and read from the first healthy one, which therefore has what any other has. A process that dies
 /// between two copies leaves them apart: a file that was there at start is compared, and the others made like the first, before
-/// this disk first writes to it. How failures of single copies are judged is said at unhealthyCopies.
+/// this disk first writes to it. How failures of single copies are judged is said at ``unhealthyCopies``.
 public final class ReplicatedDisk: Disk {
     let disks: [any Disk]
     let health: CopyHealth
+    private let copiesPerMedium: Int
     /// Files made, or compared, since this disk was made: their copies are alike.
     let agreed = Mutex<Set<String>>([])
     /// Syncs copy 1 and up while the caller syncs copy 0. Empty: all in the caller's turn.
@@ -24,15 +25,17 @@ public final class ReplicatedDisk: Disk {
 
     /// - Parameters:
     ///   - copies: At least one.
+    ///   - copiesPerMedium: How many of the copies share the room that one of them reports as free.
     ///   - workers: Gives each further copy a thread for its syncs; nil syncs one after the other, as a simulation wants.
     ///   - onUnhealthy: Told once per copy that was left out, from the thread that found it.
-    /// - Throws: DiskError/Code/inputOutput if no majority of the copies is healthy by an earlier run's notes.
+    /// - Throws: ``DiskError/Code/inputOutput`` if no majority of the copies is healthy by an earlier run's notes.
     public init(
-        copies: [any Disk], workers: (any WorkerPool)? = nil,
+        copies: [any Disk], copiesPerMedium: Int = 1, workers: (any WorkerPool)? = nil,
         onUnhealthy: @escaping @Sendable (_ copy: Int, _ failure: DiskError) -> Void = { _, _ in }
     ) throws(DiskError) {
         precondition(!copies.isEmpty, "a replicated disk has a copy")
         disks = copies
+        self.copiesPerMedium = copiesPerMedium
         self.workers = copies.indices.dropFirst().compactMap { workers?.makeWorker(named: "volume-copy-\($0)") }
         let noted = Self.readNotes(copies)
         health = CopyHealth(
@@ -50,7 +53,7 @@ public final class ReplicatedDisk: Disk {
     /// removes the note `.unhealthy-copies` from all, the broker being stopped.
     ///
     /// A copy is left out when it alone fails while a majority of all copies succeeds (so one of three may fail, none of two). A
-    /// full copy is not: the write fails with DiskError/Code/noSpace and may have reached other copies, as a write that fails
+    /// full copy is not: the write fails with ``DiskError/Code/noSpace`` and may have reached other copies, as a write that fails
     /// may in any file.
     public var unhealthyCopies: [Int: DiskError] { health.unhealthy }
 
@@ -146,7 +149,7 @@ public final class ReplicatedDisk: Disk {
     public func freeBytes() throws(DiskError) -> Int64 {
         var least = Int64.max
         for copy in health.healthy { least = min(least, try disks[copy].freeBytes()) }
-        return least
+        return least / Int64(copiesPerMedium)
     }
 
     /// The numbers of copies noted by any copy as left out.

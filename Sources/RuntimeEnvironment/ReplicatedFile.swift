@@ -10,7 +10,8 @@ final class ReplicatedFile: DiskFile {
     let path: String
     private let disk: ReplicatedDisk
     private let isReadOnly: Bool
-    private let files: Mutex<[Int: any DiskFile]>
+    /// By copy.
+    private let files: Mutex<[(any DiskFile)?]>
     /// True once the copies are known to be alike; before that no write may pass.
     private let isAgreed: Mutex<Bool>
 
@@ -18,7 +19,7 @@ final class ReplicatedFile: DiskFile {
         self.path = path
         self.disk = disk
         self.isReadOnly = isReadOnly
-        self.files = Mutex(files)
+        self.files = Mutex(disk.disks.indices.map { files[$0] })
         isAgreed = Mutex(isReadOnly || files.count == 1 || disk.agreed.withLock { $0.contains(path) })
     }
 
@@ -71,8 +72,8 @@ final class ReplicatedFile: DiskFile {
 
     func close() {
         let open = files.withLock { files in
-            defer { files = [:] }
-            return files.values.map { $0 }
+            defer { files = files.map { _ in nil } }
+            return files.compactMap { $0 }
         }
         for file in open { file.close() }
     }

@@ -31,7 +31,7 @@ extension Volume {
         /// Copies lie in `DIR/copy-0` … `DIR/copy-(N-1)`.
         case replicated(copies: Int, directory: String)
 
-        /// - Throws: VolumeError naming the text and what is allowed.
+        /// - Throws: ``VolumeError`` naming the text and what is allowed.
         public init(parsing specification: String) throws(VolumeError) {
             guard specification.hasPrefix("replicated:") else {
                 guard !specification.isEmpty else { throw VolumeError("volume: give DIR or replicated:N:DIR, not an empty text") }
@@ -50,8 +50,8 @@ extension Volume {
     ///
     /// - Parameters:
     ///   - classify: What the bytes of a path (relative to the volume) are for.
-    ///   - onUnhealthy: Told of each copy of a replicated volume that is left out (ReplicatedDisk/unhealthyCopies).
-    /// - Throws: VolumeError: bad specification, no directory, not writable, copies that do not belong together.
+    ///   - onUnhealthy: Told of each copy of a replicated volume that is left out (``ReplicatedDisk/unhealthyCopies``).
+    /// - Throws: ``VolumeError``: bad specification, no directory, not writable, copies that do not belong together.
     public static func open(
         specification: String, meters: Meters, classify: @escaping @Sendable (String) -> WriteClass,
         onUnhealthy: @escaping @Sendable (_ copy: Int, _ failure: DiskError) -> Void = { _, _ in }
@@ -66,11 +66,15 @@ extension Volume {
             try CopyIdentity.check(disks, directory: directory, specification: specification)
             let copies = disks.map { MeteredDisk($0, meters: meters, classify: classify, isVolumeCopy: true) }
             do {
-                let disk = try ReplicatedDisk(copies: copies, workers: ThreadWorkerPool(), onUnhealthy: onUnhealthy)
+                var copiesByDevice: [UInt64: Int] = [:]
+                for disk in disks { copiesByDevice[try disk.device(), default: 0] += 1 }
+                let disk = try ReplicatedDisk(
+                    copies: copies, copiesPerMedium: copiesByDevice.values.max() ?? 1, workers: ThreadWorkerPool(),
+                    onUnhealthy: onUnhealthy)
                 for (copy, failure) in disk.unhealthyCopies { onUnhealthy(copy, failure) }
                 return Volume(specification: specification, disk: disk)
             } catch {
-                throw VolumeError("volume '\(specification)': fewer than half of the copies are healthy: \(error)")
+                throw VolumeError("volume '\(specification)': no majority of its copies can be used: \(error)")
             }
         }
     }

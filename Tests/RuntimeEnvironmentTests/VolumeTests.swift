@@ -26,6 +26,7 @@ import Testing
         let copies = (0..<3).map { directory.bytes("v/copy-\($0)/t-0/0.log") }
         #expect(copies.allSatisfy { $0 == Data(repeating: 7, count: 10_000) })
         #expect(disk.copies == 3)
+        #expect(try disk.freeBytes() < PosixDisk(root: directory.path).freeBytes() / 2, "copies on one medium share its room")
         #expect(disk.physicalPaths("t-0/0.log") == (0..<3).map { "\(directory.path)/v/copy-\($0)/t-0/0.log" })
         #expect(try file.allocatedBytes() == 3 * 12_288)
         #expect(meters.bytesWritten[.hotLog]?.value == 30_000)
