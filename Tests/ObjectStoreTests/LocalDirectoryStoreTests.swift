@@ -109,6 +109,19 @@ import Testing
         }
     }
 
+    @Test func manyMayOpenANewStoreAtOnce() async throws {
+        for _ in 0..<5 {
+            let directory = try TemporaryDirectory()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for opener in 0..<8 {
+                    group.addTask { try await open(directory, copies: 3).put("from-\(opener)", "x", condition: .ifAbsent) }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await open(directory, copies: 3).listAll(prefix: "").count == 8)
+        }
+    }
+
     @Test func lostCopyIsReadAroundAndNeverWrittenAround() async throws {
         let directory = try TemporaryDirectory()
         let store = try open(directory, copies: 3)

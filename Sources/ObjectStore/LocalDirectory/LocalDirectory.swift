@@ -89,7 +89,10 @@ final class LocalDirectory: Sendable {
         }
         guard !missing.isEmpty else { return }
         for root in present where try disk.list(root).contains(where: { !$0.name.hasPrefix(".") }) {
-            throw DiskError(describing: "\(missing[0]) is missing while \(root) holds objects; restore it from \(root)")
+            // Unless another process has just finished making the store and begun to use it.
+            for lost in missing where try !disk.exists(Self.join(lost, Self.markerName)) {
+                throw DiskError(describing: "\(lost) is missing while \(root) holds objects; restore it from \(root)")
+            }
         }
         for root in missing {
             try makeDirectory(Self.join(root, Self.temporaryName))
