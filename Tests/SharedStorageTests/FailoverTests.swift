@@ -85,3 +85,68 @@ import Testing
         await survivor.shutdown()
     }
 }
+
+@Suite struct TailTests {
+    /// The former owner dies with the tail in its WAL only; the new one has gone on meanwhile.
+    @Test(arguments: [false, true])
+    func aDeadFormerOwnersTailIsReplayed(_ newOwnerDiesToo: Bool) async throws {
+        let world = World()
+        let first = try await world.started(1)
+        let second = try await world.started(2)
+        let third = try await world.started(3)
+        let log = try await world.open(first, leader: 1, epoch: 1)
+        for index in 0..<10 { try await log.write(numbers(from: index, producer: 8, sequence: Int32(index))) }
+        world.objects.setTrap { request, _ in request == .put ? .init(.unreachable, "no route") : nil }
+        _ = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        let moved = try await world.open(second, leader: 2, epoch: 2)
+        for index in 10..<20 { try await moved.write(numbers(from: index, producer: 8, sequence: Int32(index))) }
+        first.fence()
+        if newOwnerDiesToo { second.fence() }
+        world.objects.setTrap(nil)
+        if newOwnerDiesToo {
+            // Both at once, each by another survivor's hand or the same's: the later part waits for the earlier.
+            async let later: Void = third.brokerDied(BrokerID(2), epoch: BrokerEpoch(1), assigned: true)
+            async let earlier: Void = third.brokerDied(BrokerID(1), epoch: BrokerEpoch(1), assigned: true)
+            _ = try await (later, earlier)
+        } else {
+            try await third.brokerDied(BrokerID(1), epoch: BrokerEpoch(1), assigned: true)
+            #expect(try await moved.readNumbers() == Array(0..<20))
+            _ = try await second.apply(world.assignment(leader: 2, epoch: 2, movingTo: 3), configuration: LogConfiguration())
+        }
+        let last = try await world.open(third, leader: 3, epoch: 3)
+        #expect(try await last.readNumbers() == Array(0..<20))
+        #expect(try last.append(numbers(from: 19, producer: 8, sequence: 19), acks: .all, epoch: nil).isDuplicate)
+        try await last.write(numbers(from: 20, producer: 8, sequence: 20))
+        #expect(last.leaderEpoch(at: Offset(9)) == LeaderEpoch(1))
+        #expect(last.leaderEpoch(at: Offset(10)) == LeaderEpoch(2))
+        #expect(last.leaderEpoch(at: Offset(20)) == LeaderEpoch(3))
+        try await third.settle()
+        #expect(try await last.readNumbers() == Array(0..<21))
+        await second.shutdown()
+        await third.shutdown()
+    }
+
+    @Test func aPartitionThatComesBackGoesOnAfterTheOthersPart() async throws {
+        let world = World()
+        let first = try await world.started(1)
+        let second = try await world.started(2)
+        let survivor = try await world.started(3)
+        world.objects.setTrap { request, _ in request == .put ? .init(.unreachable, "no route") : nil }
+        var log = try await world.open(first, leader: 1, epoch: 1)
+        for index in 0..<10 { try await log.write(numbers(from: index)) }
+        _ = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        log = try await world.open(second, leader: 2, epoch: 2)
+        for index in 10..<20 { try await log.write(numbers(from: index)) }
+        _ = try await second.apply(world.assignment(leader: 2, epoch: 2, movingTo: 1), configuration: LogConfiguration())
+        log = try await world.open(first, leader: 1, epoch: 3)
+        for index in 20..<30 { try await log.write(numbers(from: index)) }
+        // The first broker's WAL holds two stretches of the stream, with the second's between.
+        first.fence()
+        world.objects.setTrap(nil)
+        try await survivor.brokerDied(BrokerID(1), epoch: BrokerEpoch(1), assigned: true)
+        log = try await world.open(survivor, leader: 3, epoch: 4)
+        #expect(try await log.readNumbers() == Array(0..<30))
+        await second.shutdown()
+        await survivor.shutdown()
+    }
+}

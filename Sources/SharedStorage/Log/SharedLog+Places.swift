@@ -27,12 +27,10 @@ extension SharedLog {
     /// Makes `offset` the log start, durably, and lets go of ranges that lie wholly below it.
     func raiseStart(to offset: Offset) async throws(LogError) {
         let writer = shared.metadata.writer
-        let dropped = Array(rangesNow.prefix { $0.end <= offset })
-        // Bounded transactions: the first raises the start, and each lets go of some ranges.
-        var rest = dropped[...]
-        repeat {
-            let some = Array(rest.prefix(200))
-            rest = rest.dropFirst(some.count)
+        for _ in 0..<SharedMetadata.attemptsMax {
+            // Bounded transactions: the first raises the start, and each lets go of some ranges.
+            let dropped = rangesNow.prefix { $0.end <= offset }
+            let some = Array(dropped.prefix(200))
             let done = try await shared.metadata.replaceRanges(of: stream, some, with: nil, requiring: [shared.ownership]) {
                 record throws(LogError) in
                 guard record.owner == writer, record.isOpen else {
@@ -43,11 +41,13 @@ extension SharedLog {
                 return raised
             }
             guard done else {
-                throw LogError(.notAvailable, "the log start of partition \(partition) could not be raised now; try again")
+                try await reloadRanges()
+                continue
             }
             raiseLogStart(to: offset)
             replaced(some, with: nil)
-        } while !rest.isEmpty
+            if some.count == dropped.count { break }
+        }
         tellProgress()
     }
 

@@ -67,6 +67,7 @@ extension SharedLog {
                 } catch {
                     guard error.code == .storageFailure, rereads < Self.rereadsMax else { throw error }
                     rereads += 1
+                    try await reloadRanges()
                 }
             case .waitForTail:
                 if bytes > 0 { break reading }

@@ -82,6 +82,17 @@ extension SharedLog {
     func retentionStart(now: Timestamp) -> Offset { state.withLock { $0.retentionStart(now: now) } }
     var rangesNow: [RangeRecord] { state.withLock { $0.ranges } }
 
+    /// Looks at the metadata again for where the log's past lies: a change of ours whose answer was lost, or a reader that was
+    /// overtaken by a compaction.
+    func reloadRanges() async throws(LogError) {
+        let ranges = try await shared.metadata.ranges(of: stream)
+        state.withLock { state in
+            guard ranges.last?.end ?? state.committedEnd == state.committedEnd else { return }
+            state.ranges = ranges
+            state.rangeBytes = ranges.reduce(0) { $0 + $1.recordBytes }
+        }
+    }
+
     func replaced(_ old: [RangeRecord], with merged: RangeRecord?) { state.withLock { $0.replaced(old, with: merged) } }
 
     func raiseLogStart(to offset: Offset) {

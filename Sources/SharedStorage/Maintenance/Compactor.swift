@@ -35,22 +35,32 @@ struct Compactor: Sendable {
                 "compaction of partition \(log.partition) read \(piece.recordBytes) bytes where its records say \(expected), from object \(first.key) on; nothing was changed"
             )
         }
-        let id = parts.putter.makeID()
-        try await parts.putter.prepare([(id, piece.recordBytes)], requiring: [parts.ownership])
-        try await parts.putter.put(id, built)
-        let merged = parts.putter.range(id, built, piece, start: first.start, end: last.end)
-        let object = CommitObject(
-            id: id, key: merged.key, objectBytes: built.size,
-            pieces: [CommitPiece(stream: log.stream, range: merged, producers: [], epochs: [])])
         let writer = parts.metadata.writer
-        let done = try await parts.metadata.replaceRanges(of: log.stream, ranges, with: object, requiring: [parts.ownership]) {
-            record throws(LogError) in
-            guard record.owner == writer, record.isOpen else {
-                throw LogError(.notLeader, "partition \(log.partition) has moved away")
+        try await parts.putter.withIDs(1) { ids throws(LogError) in
+            let id = ids[0]
+            try await parts.putter.prepare([(id, piece.recordBytes)], requiring: [parts.ownership])
+            try await parts.putter.put(id, built)
+            let merged = parts.putter.range(id, built, piece, start: first.start, end: last.end)
+            let object = CommitObject(
+                id: id, key: merged.key, objectBytes: built.size,
+                pieces: [CommitPiece(stream: log.stream, range: merged, producers: [], epochs: [])])
+            do throws(LogError) {
+                let done = try await parts.metadata.replaceRanges(
+                    of: log.stream, ranges, with: object, requiring: [parts.ownership]
+                ) { record throws(LogError) in
+                    guard record.owner == writer, record.isOpen else {
+                        throw LogError(.notLeader, "partition \(log.partition) has moved away")
+                    }
+                    return record
+                }
+                if done { return log.replaced(ranges, with: merged) }
+            } catch {
+                // The transaction may have gone through although its answer was lost.
+                try? await log.reloadRanges()
+                throw error
             }
-            return record
+            try await log.reloadRanges()
         }
-        if done { log.replaced(ranges, with: merged) }
     }
 
     private func copy(_ range: RangeRecord, of log: SharedLog, into builder: inout ObjectBuilder) async throws(LogError) {
@@ -114,7 +124,7 @@ struct Compactor: Sendable {
     ///
     /// - Parameter all: Whatever their grace and whoever made them; else those this broker made, and others' after twice the grace.
     func collectGarbage(all: Bool) async throws(LogError) {
-        try await parts.metadata.destroyOrphans()
+        try await parts.metadata.destroyOrphans { parts.putter.isInFlight($0) }
         let now = parts.metadata.clock.wallMilliseconds()
         let grace = parts.settings.destroyedObjectGrace.inMilliseconds
         let own = "\(SharedKey.destroyed)\(parts.metadata.writer.broker)-"

@@ -185,19 +185,25 @@ extension SharedMetadata {
         ]
     }
 
-    /// Prepared objects that nobody will commit: expired, or announced by a run of a broker that has ended.
-    func destroyOrphans() async throws(LogError) {
+    /// Prepared objects that nobody will commit: expired, announced by a run of a broker that has ended, or by this run and given up.
+    func destroyOrphans(isInFlight: (ObjectID) -> Bool) async throws(LogError) {
         let prepared = try await list(SharedKey.prepared, as: PreparedObject.self)
         guard !prepared.isEmpty else { return }
         let now = clock.wallMilliseconds()
         var runs: [BrokerID: WALOwnership] = [:]
         for (_, record) in try await list(SharedKey.wals, as: WALOwnership.self) { runs[record.value.broker] = record.value }
         for (key, record) in prepared {
-            let writer = record.value.writer
-            let hasEnded =
-                runs[writer.broker].map { $0.epoch > writer.epoch || $0.epoch == writer.epoch && $0.state == .recovered } ?? false
-            guard hasEnded || record.value.expires < now else { continue }
             let id = ObjectID(text: String(key.dropFirst(SharedKey.prepared.count)))
+            let announcer = record.value.writer
+            let isGivenUp =
+                if announcer == writer {
+                    !isInFlight(id)
+                } else {
+                    runs[announcer.broker].map {
+                        $0.epoch > announcer.epoch || $0.epoch == announcer.epoch && $0.state == .recovered
+                    } ?? false
+                }
+            guard isGivenUp || record.value.expires < now else { continue }
             _ = try await commit(
                 Transaction(
                     conditions: [.revision(key, record.revision)],

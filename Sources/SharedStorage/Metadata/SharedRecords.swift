@@ -48,7 +48,7 @@ package struct ObjectID: Hashable, Sendable, Codable, CustomStringConvertible {
     package var text: String
 
     init(text: String) { self.text = text }
-    init(broker: BrokerID, epoch: BrokerEpoch, number: UInt64) { text = "\(broker)-\(epoch)-\(String(number, radix: 16))" }
+    package init(broker: BrokerID, epoch: BrokerEpoch, number: UInt64) { text = "\(broker)-\(epoch)-\(String(number, radix: 16))" }
 
     package var description: String { text }
 
@@ -132,6 +132,22 @@ package struct RangeRecord: Codable, Hashable, Sendable {
     package var objectBytes: Int64
     /// Where its index begins; it ends with the object.
     package var indexPosition: Int64
+
+    package init(
+        object: ObjectID, key: String, isStreamObject: Bool, start: Offset, end: Offset, recordBytes: Int64,
+        maxTimestamp: Timestamp,
+        objectBytes: Int64, indexPosition: Int64
+    ) {
+        self.object = object
+        self.key = key
+        self.isStreamObject = isStreamObject
+        self.start = start
+        self.end = end
+        self.recordBytes = recordBytes
+        self.maxTimestamp = maxTimestamp
+        self.objectBytes = objectBytes
+        self.indexPosition = indexPosition
+    }
 }
 
 struct PreparedObject: Codable, Hashable, Sendable {

@@ -23,6 +23,8 @@ final class ObjectPutter: Sendable {
     private let settings: SharedStorageSettings
     private let reader: ObjectReader
     private let nextNumber = Atomic<UInt64>(0)
+    /// Announced by this run and neither committed nor given up: what else it has announced is garbage.
+    private let inFlight = Mutex<Set<ObjectID>>([])
 
     init(store: any ObjectStore, metadata: SharedMetadata, settings: SharedStorageSettings, reader: ObjectReader) {
         self.store = store
@@ -31,11 +33,19 @@ final class ObjectPutter: Sendable {
         self.reader = reader
     }
 
-    func makeID() -> ObjectID {
-        ObjectID(
-            broker: metadata.writer.broker, epoch: metadata.writer.epoch,
-            number: nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue)
+    /// Runs `body` with ids for `count` new objects, which are protected from the garbage collection meanwhile.
+    func withIDs<Value>(_ count: Int, _ body: ([ObjectID]) async throws(LogError) -> Value) async throws(LogError) -> Value {
+        let ids = (0..<count).map { _ in
+            ObjectID(
+                broker: metadata.writer.broker, epoch: metadata.writer.epoch,
+                number: nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue)
+        }
+        inFlight.withLock { $0.formUnion(ids) }
+        defer { inFlight.withLock { $0.subtract(ids) } }
+        return try await body(ids)
     }
+
+    func isInFlight(_ id: ObjectID) -> Bool { inFlight.withLock { $0.contains(id) } }
 
     /// `shared/<two hex digits>/<id>.nine`: the digits spread keys over an S3 store's partitions.
     static func key(of id: ObjectID) -> String {
@@ -52,13 +62,17 @@ final class ObjectPutter: Sendable {
     ) async throws(LogError) -> (outcome: CommitOutcome, ranges: [StreamID: RangeRecord]) {
         let plan = UploadPlan.objects(
             of: cuts, splitBytes: Int64(settings.streamObjectSplitBytes), streamsMax: settings.streamsPerObjectMax)
-        let named = plan.map { (id: makeID(), cuts: $0) }
-        try await prepare(named.map { ($0.id, $0.cuts.reduce(0) { $0 + $1.bytes }) }, requiring: conditions)
-        let objects = try await putAll(named)
-        let outcome = try await metadata.commitUpload(objects, from: source, requiring: conditions)
-        var ranges: [StreamID: RangeRecord] = [:]
-        for piece in objects.flatMap(\.pieces) where outcome.committed.contains(piece.stream) { ranges[piece.stream] = piece.range }
-        return (outcome, ranges)
+        return try await withIDs(plan.count) { ids throws(LogError) in
+            let named = zip(ids, plan).map { (id: $0, cuts: $1) }
+            try await prepare(named.map { ($0.id, $0.cuts.reduce(0) { $0 + $1.bytes }) }, requiring: conditions)
+            let objects = try await putAll(named)
+            let outcome = try await metadata.commitUpload(objects, from: source, requiring: conditions)
+            var ranges: [StreamID: RangeRecord] = [:]
+            for piece in objects.flatMap(\.pieces) where outcome.committed.contains(piece.stream) {
+                ranges[piece.stream] = piece.range
+            }
+            return (outcome, ranges)
+        }
     }
 
     func prepare(_ objects: [(id: ObjectID, recordBytes: Int64)], requiring conditions: [Transaction.Condition])
