@@ -24,16 +24,16 @@ extension TieredEngine {
 
     /// Tells the logs what the metadata store says of their segments: followers learn from it what they may free.
     func followMetadata() async {
-        var isFirst = true
         while !Task.isCancelled {
             do {
                 // No key begins so: only the revision is wanted.
                 let revision = try await parts.metadata.store.list(prefix: TierKey.metadata + "/").revision
                 let changes = parts.metadata.store.watchBatches(prefix: TierKey.metadata, after: revision)
-                if !isFirst {
-                    for log in heldLogs { try await log.catalog.load(log.partition, from: parts.metadata) }
+                // What was loaded before that revision may lack changes up to it.
+                for log in heldLogs {
+                    try await log.catalog.load(log.partition, from: parts.metadata)
+                    log.kick()
                 }
-                isFirst = false
                 for try await batch in changes { distribute(batch) }
                 // The store was closed.
                 return

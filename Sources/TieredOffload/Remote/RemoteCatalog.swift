@@ -12,6 +12,8 @@ internal import Synchronization
 final class RemoteCatalog: Sendable {
     private struct State {
         var isLoaded = false
+        /// All changes up to here are in ``entries``.
+        var revision: Int64 = -1
         var entries: [String: VersionedSegment] = [:]
         /// Came while the catalog was being loaded.
         var early: [MetadataChange] = []
@@ -30,12 +32,17 @@ final class RemoteCatalog: Sendable {
     func load(_ partition: PartitionID, from metadata: TierMetadata) async throws(LogError) {
         let listed = try await metadata.segments(of: partition)
         state.withLock { state in
+            guard listed.revision > state.revision else { return }
             // What was committed here after the listing is newer than it.
             var entries = state.entries.filter { $0.value.revision > listed.revision }
             for segment in listed.segments where entries[segment.key] == nil { entries[segment.key] = segment }
             state.entries = entries
             state.isLoaded = true
-            for change in state.early where change.revision > listed.revision { Self.apply(change, to: &state.entries) }
+            state.revision = listed.revision
+            for change in state.early where change.revision > listed.revision {
+                Self.apply(change, to: &state.entries)
+                state.revision = change.revision
+            }
             state.early = []
             state.view = SegmentView(state.entries.values.map(\.segment))
         }
@@ -49,6 +56,7 @@ final class RemoteCatalog: Sendable {
                 return
             }
             for change in changes { Self.apply(change, to: &state.entries) }
+            state.revision = max(state.revision, changes.last?.revision ?? 0)
             state.view = SegmentView(state.entries.values.map(\.segment))
         }
     }
