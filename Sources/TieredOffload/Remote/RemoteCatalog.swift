@@ -55,7 +55,8 @@ final class RemoteCatalog: Sendable {
                 state.early += changes
                 return
             }
-            for change in changes { Self.apply(change, to: &state.entries) }
+            // The watch may bring again what a listing has brought: a record deleted since must not come back.
+            for change in changes where change.revision > state.revision { Self.apply(change, to: &state.entries) }
             state.revision = max(state.revision, changes.last?.revision ?? 0)
             state.view = SegmentView(state.entries.values.map(\.segment))
         }
