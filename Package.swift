@@ -163,7 +163,7 @@ let package = Package(
             "BrokerFrontend",
             [
                 "BrokerFrontend", "KafkaProtocol", "LogEngine", "InMemoryLog", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
-                "SimulationKit", nioCore,
+                "Metering", "SimulationKit", nioCore, logging,
             ]),
         tests(
             "Comparison",

@@ -18,9 +18,9 @@ extension GroupState {
                 if let sync = members[id]?.sync {
                     actions.append(.answerSync(sync, SyncGroupAnswer(error: .rebalanceInProgress)))
                     members[id]?.sync = nil
+                    touch(id, at: now)
                 }
                 members[id]?.assignment = ByteBuffer()
-                touch(id, at: now)
             }
             prepare(at: now)
         case .stable: prepare(at: now)

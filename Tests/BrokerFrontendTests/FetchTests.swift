@@ -1,0 +1,161 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import BrokerFrontend
+import ClusterMetadata
+import KafkaProtocol
+import LogModel
+import Metering
+import NIOCore
+import RuntimeEnvironment
+import SimulationKit
+import Testing
+
+@Suite struct FetchTests {
+    private func broker() async throws -> TestBroker {
+        let broker = try await TestCluster().broker()
+        try await broker.createTopic("t")
+        return broker
+    }
+
+    @Test(arguments: Int16(4)...16) func everyVersionReads(_ version: Int16) async throws {
+        let broker = try await broker()
+        _ = try await broker.produce(batch(["a", "b"]), to: "t")
+        var request = TestBroker.fetchRequest("t")
+        request.topics[0].topicId = try #require(broker.metadata.current.topic(named: "t")).id
+        let response = try await broker.ask(request, version: version)
+        let partition = response.responses[0].partitions[0]
+        #expect(partition.errorCode == .none)
+        #expect(partition.highWatermark == 2)
+        #expect(try values(partition.records) == ["a", "b"])
+        #expect(response.sessionId == 0)
+    }
+
+    @Test func anOffsetInsideABatchGetsTheWholeBatch() async throws {
+        let broker = try await broker()
+        _ = try await broker.produce(batch(["a", "b", "c"]), to: "t")
+        #expect(try values(try await broker.fetch("t", offset: 1).records) == ["a", "b", "c"])
+    }
+
+    @Test func theFirstBatchComesWholeHoweverFewBytesAreAskedFor() async throws {
+        let broker = try await broker()
+        _ = try await broker.produce(batch(["a"]), to: "t")
+        _ = try await broker.produce(batch(["b"]), to: "t")
+        let response = try await broker.ask(TestBroker.fetchRequest("t", maxBytes: 1), version: 12)
+        #expect(try values(response.responses[0].partitions[0].records) == ["a"])
+    }
+
+    @Test func theBytesOfTheRequestAreSharedByItsPartitions() async throws {
+        let broker = try await TestCluster().broker()
+        try await broker.createTopic("t", partitions: 2)
+        _ = try await broker.produce(batch(["a"]), to: "t", 0)
+        _ = try await broker.produce(batch(["b"]), to: "t", 1)
+        var request = TestBroker.fetchRequest("t", maxBytes: 80)
+        request.topics[0].partitions.append(FetchRequest.FetchPartition(partition: 1, partitionMaxBytes: 1000))
+        request.topics[0].partitions[0].partitionMaxBytes = 1000
+        let partitions = try await broker.ask(request, version: 12).responses[0].partitions
+        #expect(try values(partitions[0].records) == ["a"])
+        #expect(try values(partitions[1].records) == [])
+        #expect(partitions[1].errorCode == .none)
+    }
+
+    @Test func aWaitingFetchIsAnsweredByAProduce() async throws {
+        let broker = try await broker()
+        async let waiting = broker.ask(TestBroker.fetchRequest("t", maxWaitMs: 60_000), version: 12)
+        // The fetch sleeps on the time it may wait at most.
+        await eventually { broker.cluster.clock.sleeperCount > 0 }
+        _ = try await broker.produce(batch(["late"]), to: "t")
+        #expect(try values(try await waiting.responses[0].partitions[0].records) == ["late"])
+    }
+
+    @Test func aWaitingFetchIsAnsweredEmptyWhenTimeIsUp() async throws {
+        let broker = try await broker()
+        async let waiting = broker.ask(TestBroker.fetchRequest("t", maxWaitMs: 500), version: 12)
+        await eventually { broker.cluster.clock.sleeperCount > 0 }
+        broker.cluster.clock.advance(by: .milliseconds(500))
+        let partition = try await waiting.responses[0].partitions[0]
+        #expect(partition.errorCode == .none)
+        #expect(partition.records?.isEmpty != false)
+    }
+
+    @Test func aFetchWaitsForAsManyBytesAsItAsksFor() async throws {
+        let broker = try await broker()
+        let one = batch(["a"]).readableBytes
+        async let waiting = broker.ask(
+            TestBroker.fetchRequest("t", maxWaitMs: 60_000, minBytes: Int32(one * 2)), version: 12)
+        await eventually { broker.cluster.clock.sleeperCount > 0 }
+        _ = try await broker.produce(batch(["a"]), to: "t")
+        _ = try await broker.produce(batch(["b"]), to: "t")
+        #expect(try values(try await waiting.responses[0].partitions[0].records) == ["a", "b"])
+    }
+
+    @Test func aWaitingFetchLearnsThatTheLeaderChanged() async throws {
+        let cluster = try await TestCluster()
+        let first = try await cluster.broker(0)
+        try await first.createTopic("t")
+        let second = try await cluster.broker(1)
+        async let waiting = first.ask(TestBroker.fetchRequest("t", maxWaitMs: 60_000), version: 12)
+        await eventually { cluster.clock.sleeperCount > 0 }
+        try await cluster.move("t", 0, to: second.id)
+        let partition = try await waiting.responses[0].partitions[0]
+        #expect(partition.errorCode == .notLeaderOrFollower)
+        #expect(partition.currentLeader.leaderId == 1)
+    }
+
+    @Test func wrongOffsetsEpochsAndTopicsGetKafkasErrors() async throws {
+        let broker = try await broker()
+        _ = try await broker.produce(batch(["a"]), to: "t")
+        #expect(try await broker.fetch("t", offset: 5).errorCode == .offsetOutOfRange)
+        #expect(try await broker.fetch("none").errorCode == .unknownTopicOrPartition)
+        #expect(try await broker.fetch("none", version: 13).errorCode == .unknownTopicId)
+        var fenced = TestBroker.fetchRequest("t")
+        fenced.topics[0].partitions[0].currentLeaderEpoch = 7
+        #expect(try await broker.ask(fenced, version: 12).responses[0].partitions[0].errorCode == .unknownLeaderEpoch)
+    }
+
+    @Test func errorsAreToldAtOnce() async throws {
+        let broker = try await broker()
+        let response = try await broker.ask(TestBroker.fetchRequest("none", maxWaitMs: 60_000), version: 12)
+        #expect(response.responses[0].partitions[0].errorCode == .unknownTopicOrPartition)
+    }
+
+    @Test func sessionsAreNotGivenAndUnknownOnesRefused() async throws {
+        let broker = try await broker()
+        var request = TestBroker.fetchRequest("t")
+        request.sessionEpoch = 0
+        #expect(try await broker.ask(request, version: 12).sessionId == 0)
+        request.sessionId = 9
+        request.sessionEpoch = 1
+        #expect(try await broker.ask(request, version: 12).errorCode == .fetchSessionIdNotFound)
+    }
+
+    @Test func whatFollowersFetchCountsAsReplication() async throws {
+        let broker = try await broker()
+        _ = try await broker.produce(batch(["a"]), to: "t")
+        var request = TestBroker.fetchRequest("t")
+        request.replicaId = 3
+        let consumed = broker.meters.snapshot["network.consume"]
+        _ = try await broker.ask(request, version: 12)
+        #expect(broker.meters.snapshot["network.consume"] == consumed)
+        #expect(broker.meters.snapshot["network.replication"]! > 0)
+    }
+
+    @Test func manyWaitingFetchesAreAllAnswered() async throws {
+        let broker = try await broker()
+        try await withThrowingTaskGroup(of: [String].self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    try values(
+                        try await broker.ask(TestBroker.fetchRequest("t", maxWaitMs: 60_000), version: 12).responses[0].partitions[
+                            0
+                        ]
+                        .records)
+                }
+            }
+            await eventually { broker.cluster.clock.sleeperCount > 0 }
+            _ = try await broker.produce(batch(["x"]), to: "t")
+            for try await found in group { #expect(found == ["x"]) }
+        }
+    }
+}
