@@ -1,0 +1,109 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+package import LogModel
+internal import NIOCore
+package import RuntimeEnvironment
+
+/// A directory that holds partitions' directories, and beside them the files that speak of all: checkpoints, identity, the mark of a
+/// clean stop. All calls block.
+package struct LogDirectory: Sendable {
+    package let disk: any Disk
+    /// Relative to the disk; "" for its root.
+    package let root: String
+
+    package init(disk: any Disk, root: String) {
+        self.disk = disk
+        self.root = root
+    }
+
+    package func path(_ name: String) -> String { root.isEmpty ? name : "\(root)/\(name)" }
+
+    /// A partition's directory as found.
+    package struct Found: Sendable {
+        package var directoryName: String
+        package var partition: PartitionID
+    }
+
+    /// The partitions' directories; those deleted earlier are removed, those without a name or id we know are left alone.
+    package func partitions() throws(SegmentError) -> [Found] {
+        var found: [Found] = []
+        for entry in try onDisk({ () throws(DiskError) in try disk.list(root) }) where entry.isDirectory {
+            if entry.name.hasSuffix(SegmentFileKind.deletedDirectorySuffix) {
+                try onDisk { () throws(DiskError) in try disk.removeTree(path(entry.name)) }
+                continue
+            }
+            guard let (topic, number) = PartitionMetadata.parseDirectoryName(entry.name),
+                let bytes = try? disk.readFile("\(path(entry.name))/\(PartitionMetadata.fileName)"),
+                let topicID = PartitionMetadata.decode(bytes)
+            else { continue }
+            found.append(
+                Found(directoryName: entry.name, partition: PartitionID(topicID: topicID, topic: topic, partition: number)))
+        }
+        return found
+    }
+
+    /// Makes a partition's directory with its identity in it, before anything else. Durable on return.
+    package func create(_ partition: PartitionID) throws(SegmentError) {
+        try onDisk { () throws(DiskError) in
+            let directory = path(partition.description)
+            try disk.makeDirectory(directory)
+            try disk.replaceFile(
+                "\(directory)/\(PartitionMetadata.fileName)", with: PartitionMetadata.encode(partition.topicID))
+            try disk.synchronizeDirectory(root)
+        }
+    }
+
+    /// Gives the directory another name, so that it is no partition's any more. Durable on return.
+    ///
+    /// - Returns: The new name's path, to be removed when nobody reads from it.
+    package func retire(_ directoryName: String, token: UInt64) throws(SegmentError) -> String {
+        let token = String(token, radix: 16)
+        let retired = path("\(directoryName).\(token)\(SegmentFileKind.deletedDirectorySuffix)")
+        try onDisk { () throws(DiskError) in
+            try disk.rename(path(directoryName), to: retired)
+            try disk.synchronizeDirectory(root)
+        }
+        return retired
+    }
+
+    // MARK: Checkpoints
+
+    /// Empty if the file is missing or damaged: then everything is checked at the next start.
+    package func checkpoint(_ file: OffsetCheckpoint.File) throws(SegmentError) -> OffsetCheckpoint {
+        do throws(DiskError) {
+            return OffsetCheckpoint(decoding: try disk.readFile(path(file.rawValue))) ?? OffsetCheckpoint()
+        } catch {
+            if error.code == .notFound { return OffsetCheckpoint() }
+            throw .disk(error)
+        }
+    }
+
+    /// Durable on return.
+    package func store(_ checkpoint: OffsetCheckpoint, as file: OffsetCheckpoint.File) throws(SegmentError) {
+        try onDisk { () throws(DiskError) in try disk.replaceFile(path(file.rawValue), with: checkpoint.encode()) }
+    }
+
+    // MARK: Clean stop
+
+    private static let cleanMark = ".kafka_cleanshutdown"
+
+    /// Whether the directory was closed in order; takes the mark away, durably, so that a crash from here on is noticed.
+    package func takeCleanMark() throws(SegmentError) -> Bool {
+        try onDisk { () throws(DiskError) in
+            guard try disk.exists(path(Self.cleanMark)) else { return false }
+            try disk.remove(path(Self.cleanMark))
+            try disk.synchronizeDirectory(root)
+            return true
+        }
+    }
+
+    /// The last act of an orderly stop. Durable on return.
+    package func leaveCleanMark(_ epoch: BrokerEpoch) throws(SegmentError) {
+        try onDisk { () throws(DiskError) in
+            try disk.replaceFile(
+                path(Self.cleanMark), with: ByteBuffer(string: "{\"version\":0,\"brokerEpoch\":\(epoch.rawValue)}"))
+        }
+    }
+}

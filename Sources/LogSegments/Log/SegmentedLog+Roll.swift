@@ -1,0 +1,121 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import LogModel
+internal import NIOCore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+extension SegmentedLog {
+    /// Seals the active segment, unless it is empty. On the log's worker only.
+    package func roll() throws(SegmentError) { try roll(at: logEnd) }
+
+    /// - Parameter base: At or after the log end: after it where the next batch leaves a gap.
+    func roll(at base: Offset) throws(SegmentError) {
+        let active = state.withLock { $0.segments[$0.segments.count - 1] }
+        guard !active.isEmpty else {
+            // An empty segment whose base is too far below the next batch is replaced rather than sealed.
+            guard base > active.baseOffset else { return }
+            let fresh = try LogSegment.create(at: base, disk: disk, directory: directory)
+            state.withLock { $0.segments[$0.segments.count - 1] = fresh }
+            for kind in [SegmentFileKind.log, .offsetIndex, .timeIndex, .transactionIndex] {
+                try onDisk { () throws(DiskError) in try disk.remove(active.path(kind)) }
+            }
+            return
+        }
+        try active.storeIndexes(final: true)
+        try takeSnapshot()
+        let next = try LogSegment.create(at: base, disk: disk, directory: directory)
+        active.state.withLock { state in
+            state.isSealed = true
+            state.recent = []
+            state.endOffset = base
+        }
+        state.withLock { $0.segments.append(next) }
+    }
+
+    /// Writes the producers' state up to the log end, unless it is there. On the log's worker only.
+    package func takeSnapshot() throws(SegmentError) {
+        let (producers, end) = state.withLock { ($0.producers, $0.logEnd) }
+        guard end > .zero else { return }
+        try replace(SegmentFileKind.producerSnapshot.name(end), with: ProducerSnapshot.encode(producers))
+    }
+
+    /// Syncs all that lies between the recovery point and the log end, and moves the recovery point. May run beside the log's worker:
+    /// what is appended meanwhile is left out.
+    package func synchronize() throws(SegmentError) {
+        let (segments, end) = state.withLock { state in
+            (state.segments.filter { $0.endOffset > state.recoveryPoint }, state.logEnd)
+        }
+        guard !segments.isEmpty else { return }
+        for segment in segments { try segment.synchronize() }
+        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
+        state.withLock { state in state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd)) }
+    }
+
+    /// ``synchronize()`` for sealed segments alone: what a roll asks for.
+    package func synchronizeSealed() throws(SegmentError) {
+        let (sealed, base) = state.withLock { state in
+            (state.segments.dropLast().filter { $0.endOffset > state.recoveryPoint }, state.segments[state.segments.count - 1].baseOffset)
+        }
+        guard !sealed.isEmpty else { return }
+        for segment in sealed { try segment.synchronize() }
+        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
+        state.withLock { state in state.recoveryPoint = max(state.recoveryPoint, min(base, state.logEnd)) }
+    }
+
+    /// True if a sealed segment lies above the recovery point.
+    package var hasUnsynchronizedSealedSegments: Bool {
+        state.withLock { state in state.segments.count > 1 && state.segments[state.segments.count - 1].baseOffset > state.recoveryPoint }
+    }
+
+    /// Writes all that a later start wants to find, syncs it and closes. Further appends fail. On the log's worker only.
+    package func close() throws(SegmentError) {
+        guard !state.withLock({ $0.isClosed }) else { return }
+        let active = state.withLock { $0.segments[$0.segments.count - 1] }
+        try active.storeIndexes(final: true)
+        try takeSnapshot()
+        try storeEpochs()
+        try synchronize()
+        state.withLock { $0.isClosed = true }
+    }
+
+    /// Further appends fail; nothing more is written.
+    package func abandon() { state.withLock { $0.isClosed = true } }
+}
+
+extension LogSegment {
+    /// Makes the segment's empty `.log` file. A file of that name, left by a crash, is emptied.
+    static func create(at base: Offset, disk: any Disk, directory: String) throws(SegmentError) -> LogSegment {
+        var state = State(size: 0, endOffset: base, isSealed: false, offsetOfMaxTimestamp: base)
+        state.maxTimestamp = Timestamp.none
+        state.offsets = OffsetIndex()
+        state.times = TimeIndex()
+        state.transactions = TransactionIndex()
+        let segment = LogSegment(baseOffset: base, disk: disk, directory: directory, state: state)
+        try onDisk { () throws(DiskError) in
+            for kind in [SegmentFileKind.offsetIndex, .timeIndex, .transactionIndex] { try disk.remove(segment.path(kind)) }
+        }
+        let file = try segment.openFile(forWriting: true)
+        try onDisk { () throws(DiskError) in if try file.file.size() > 0 { try file.file.truncate(to: 0) } }
+        return segment
+    }
+
+    func synchronize() throws(SegmentError) {
+        let isSealed = state.withLock { $0.isSealed }
+        let file = try openFile()
+        try onDisk { () throws(DiskError) in try file.file.synchronize() }
+        if isSealed {
+            for kind in [SegmentFileKind.offsetIndex, .timeIndex, .transactionIndex] {
+                do throws(DiskError) {
+                    let index = try disk.open(path(kind), .readWrite)
+                    defer { index.close() }
+                    try index.synchronize()
+                } catch {
+                    guard error.code == .notFound else { throw .disk(error) }
+                }
+            }
+        }
+    }
+}

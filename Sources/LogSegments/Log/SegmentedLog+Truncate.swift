@@ -1,0 +1,169 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+package import LogModel
+package import NIOCore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+extension SegmentedLog {
+    /// Cuts the log so that it ends at `offset`, or at the base of the batch that holds it. Epochs and producers follow. On the log's
+    /// worker only.
+    ///
+    /// - Returns: The new log end.
+    @discardableResult
+    package func truncate(to offset: Offset) throws(SegmentError) -> Offset {
+        let (segments, end) = state.withLock { ($0.segments, $0.logEnd) }
+        guard offset < end else { return end }
+        guard offset > segments[0].baseOffset else {
+            let epochs = EpochHistory(self.epochs.entries.filter { $0.startOffset < offset })
+            try restart(at: offset, logStart: min(logStart, offset), epochs: epochs, producerSnapshot: nil)
+            return offset
+        }
+        let index = max(0, segments.partitioningIndex { $0.baseOffset >= offset } - 1)
+        let segment = segments[index]
+        var newEnd = min(offset, segment.endOffset)
+        let previousBytes = segments[index...].reduce(0) { $0 + $1.size }
+        // Sealed or not, it becomes the active one.
+        let wasSealed = segment.isSealed
+        let place = try segment.locate(offset, mayRead: true)
+        if wasSealed { _ = try segment.indexes() }
+        if case .at(let place) = place {
+            newEnd = try segment.header(at: place.position)?.baseOffset ?? newEnd
+            // Readers first: nobody may find a place that is about to go.
+            segment.cut(toPosition: place.position, endOffset: newEnd)
+            let file = try segment.openFile(forWriting: true)
+            try onDisk { () throws(DiskError) in try file.file.truncate(to: place.position) }
+        }
+        state.withLock { state in
+            state.segments = Array(segments[...index])
+            state.logEnd = newEnd
+            state.sizeInBytes += segment.size - previousBytes
+            state.recoveryPoint = min(state.recoveryPoint, newEnd)
+            if state.epochs.truncateFromEnd(newEnd) { state.epochsAreDirty = true }
+        }
+        for later in segments[(index + 1)...] {
+            later.state.withLock { $0.size = 0 }
+            for kind in [SegmentFileKind.log, .offsetIndex, .timeIndex, .transactionIndex] {
+                try onDisk { () throws(DiskError) in try disk.remove(later.path(kind)) }
+            }
+        }
+        if wasSealed { try segment.activate(endOffset: newEnd) }
+        try segment.findLargestTimestamp()
+        try segment.storeIndexes(final: false, trims: true)
+        if state.withLock({ $0.epochsAreDirty }) { try storeEpochs() }
+        try reloadProducers()
+        return newEnd
+    }
+
+    /// Producers as the log up to its end tells them: from the newest snapshot, and the batches after it.
+    private func reloadProducers() throws(SegmentError) {
+        let end = logEnd
+        var listing = try onDisk { () throws(DiskError) in try disk.list(directory) }.compactMap { entry -> Offset? in
+            guard let (kind, offset) = SegmentFileKind.parse(entry.name), kind == .producerSnapshot else { return nil }
+            return offset
+        }
+        for snapshot in listing where snapshot > end {
+            try onDisk { () throws(DiskError) in
+                try disk.remove("\(directory)/\(SegmentFileKind.producerSnapshot.name(snapshot))")
+            }
+        }
+        listing.removeAll { $0 > end }
+        var from = Offset.zero
+        var producers = ProducerStates()
+        for snapshot in listing.reversed() {
+            let path = "\(directory)/\(SegmentFileKind.producerSnapshot.name(snapshot))"
+            if let decoded = ProducerSnapshot.decode(try onDisk { () throws(DiskError) in try disk.readFile(path) }) {
+                (from, producers) = (snapshot, decoded)
+                break
+            }
+        }
+        state.withLock { $0.adopt(producers) }
+        for segment in segments where segment.endOffset > from {
+            let file = try segment.openFile()
+            var cursor = BatchCursor(file.file, from: 0, to: segment.size)
+            while let (header, position) = try cursor.next() {
+                guard header.baseOffset >= from, header.hasProducerID else { continue }
+                var control: ControlRecord?
+                if header.isControl {
+                    control = ControlRecord(
+                        batch: try onDisk { () throws(DiskError) in
+                            try file.file.readBytes(at: position, length: header.sizeInBytes)
+                        })
+                }
+                _ = state.withLock { $0.note(header, control: control) }
+            }
+        }
+    }
+
+    /// Drops everything local and begins anew, empty, at `offset`. On the log's worker only.
+    ///
+    /// - Parameter producerSnapshot: A snapshot file's content.
+    package func restart(
+        at offset: Offset, logStart: Offset, epochs: EpochHistory, producerSnapshot: ByteBuffer?
+    ) throws(SegmentError) {
+        var producers = ProducerStates()
+        if let producerSnapshot {
+            guard let decoded = ProducerSnapshot.decode(producerSnapshot) else {
+                throw .corrupt("\(directory): the producer snapshot given for offset \(offset) is damaged")
+            }
+            producers = decoded
+        }
+        let old = segments
+        for segment in old { segment.state.withLock { $0.size = 0 } }
+        try onDisk { () throws(DiskError) in
+            for entry in try disk.list(directory) where SegmentFileKind.parse(entry.name) != nil {
+                try disk.remove("\(directory)/\(entry.name)")
+            }
+        }
+        let fresh = try LogSegment.create(at: offset, disk: disk, directory: directory)
+        state.withLock { state in
+            state.segments = [fresh]
+            state.logStart = logStart
+            state.logEnd = offset
+            state.epochs = epochs
+            state.adopt(producers)
+            state.recoveryPoint = offset
+            state.sizeInBytes = 0
+        }
+        try storeEpochs()
+        if producerSnapshot != nil { try takeSnapshot() }
+        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
+    }
+}
+
+extension LogSegment {
+    /// Forgets batches at or after `position`; the log's end comes before.
+    func cut(toPosition position: Int64, endOffset: Offset) {
+        state.withLock { state in
+            state.size = position
+            state.endOffset = endOffset
+            state.offsets?.truncate(toPosition: position)
+            state.times?.truncate(toOffset: endOffset - baseOffset)
+            state.recent.removeAll { $0.position >= position }
+            state.transactions?.entries.removeAll { $0.lastOffset >= endOffset }
+            state.transactionsStored = -1
+            state.offsetsStored = 0
+            state.timesStored = 0
+        }
+    }
+
+    /// Finds it anew: from the time index, and the batches after the last entry of the offset index.
+    func findLargestTimestamp() throws(SegmentError) {
+        let (start, size) = state.withLock { state in
+            let last = state.times?.entries.last
+            state.maxTimestamp = last?.timestamp ?? Timestamp.none
+            state.offsetOfMaxTimestamp = baseOffset + Int64(last?.relativeOffset ?? 0)
+            return (Int64(state.offsets?.entries.last?.position ?? 0), state.size)
+        }
+        var cursor = BatchCursor(try openFile().file, from: start, to: size)
+        while let (header, _) = try cursor.next() {
+            state.withLock { state in
+                guard header.maxTimestamp > state.maxTimestamp ?? Timestamp.none else { return }
+                state.maxTimestamp = header.maxTimestamp
+                state.offsetOfMaxTimestamp = header.lastOffset
+            }
+        }
+    }
+}

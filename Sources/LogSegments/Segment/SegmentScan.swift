@@ -1,0 +1,59 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+package import LogModel
+package import NIOCore
+package import RuntimeEnvironment
+
+/// Reads a `.log` file from a position to the first bytes that are no good batch, checking each batch's CRC.
+package enum SegmentScan {
+    /// Read at once; a larger batch is read whole.
+    private static let chunkBytes = 1 << 20
+
+    /// - Parameters:
+    ///   - offsets: All that a batch of this file may have.
+    ///   - visit: Called for each good batch with its position and whole bytes.
+    /// - Returns: Where the good batches end, and why there, if not at the file's end.
+    package static func run(
+        _ file: any DiskFile, from start: Int64, size: Int64, offsets: ClosedRange<Offset>,
+        visit: (RecordBatchHeader, Int64, ByteBuffer) throws(SegmentError) -> Void
+    ) throws(SegmentError) -> (end: Int64, damage: String?) {
+        var position = start
+        var floor = offsets.lowerBound
+        var chunk = ByteBuffer()
+        var chunkStart = start
+        func load(_ needed: Int) throws(SegmentError) {
+            let length = Int(min(Int64(max(needed, chunkBytes)), size - position))
+            chunk = try onDisk { () throws(DiskError) in try file.readBytes(at: position, length: length) }
+            chunkStart = position
+        }
+        while position < size {
+            guard size - position >= Int64(RecordBatchHeader.size) else {
+                return (position, "\(size - position) bytes are no batch header")
+            }
+            if position + Int64(RecordBatchHeader.size) > chunkStart + Int64(chunk.readableBytes) { try load(0) }
+            var index = chunk.readerIndex + Int(position - chunkStart)
+            let header: RecordBatchHeader
+            do { header = try RecordBatchHeader(in: chunk, at: index) } catch { return (position, "no batch header: \(error)") }
+            guard position + Int64(header.sizeInBytes) <= size else { return (position, "the batch is cut off") }
+            if index + header.sizeInBytes > chunk.writerIndex {
+                try load(header.sizeInBytes)
+                index = chunk.readerIndex
+            }
+            let crc = CRC32C.extend(
+                0, with: chunk, at: index + batchCRCStart, length: header.sizeInBytes - batchCRCStart)
+            guard crc == header.crc else { return (position, "the CRC is \(crc), stored is \(header.crc)") }
+            guard header.lastOffsetDelta >= 0, header.baseOffset >= floor, header.lastOffset <= offsets.upperBound else {
+                return (position, "offset \(header.baseOffset) follows \(floor)")
+            }
+            try visit(header, position, chunk.getSlice(at: index, length: header.sizeInBytes)!)
+            floor = header.endOffset
+            position += Int64(header.sizeInBytes)
+        }
+        return (position, nil)
+    }
+
+    /// The CRC covers a batch from its attributes on.
+    private static let batchCRCStart = 21
+}

@@ -1,0 +1,73 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import LogEngine
+internal import LogModel
+internal import LogSegments
+internal import NIOCore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// One log directory and the threads that work in it: one writes (all that changes files, in order), one reads, one syncs.
+final class LogVolume: Sendable {
+    let directory: LogDirectory
+    let writer: any Worker
+    let reader: any Worker
+    let synchronizer: any Worker
+    private let environment: RuntimeEnvironment
+    private let queuedBytes = Atomic<Int>(0)
+    private let retired = Mutex<[(path: String, removeAt: MonotonicInstant)]>([])
+    private let stored = Mutex<[OffsetCheckpoint.File: OffsetCheckpoint]>([:])
+
+    var disk: any Disk { directory.disk }
+
+    init(_ volume: Volume, number: Int, settings: ReplicatedLogSettings, environment: RuntimeEnvironment) {
+        directory = LogDirectory(disk: volume.disk, root: settings.directory)
+        self.environment = environment
+        writer = environment.workers.makeWorker(named: "\(settings.name)-write-\(number)")
+        reader = environment.workers.makeWorker(named: "\(settings.name)-read-\(number)")
+        synchronizer = environment.workers.makeWorker(named: "\(settings.name)-sync-\(number)")
+    }
+
+    /// Takes room for bytes that wait to be written; false if there is none.
+    func takeRoom(_ bytes: Int, max: Int) -> Bool {
+        let before = queuedBytes.wrappingAdd(bytes, ordering: .relaxed).oldValue
+        // One append at least, whatever its size.
+        guard before == 0 || before + bytes <= max else {
+            queuedBytes.wrappingSubtract(bytes, ordering: .relaxed)
+            return false
+        }
+        return true
+    }
+
+    func giveRoom(_ bytes: Int) { queuedBytes.wrappingSubtract(bytes, ordering: .relaxed) }
+
+    /// Replaces a checkpoint file if it says anything new. On the writer.
+    func store(_ checkpoint: OffsetCheckpoint, as file: OffsetCheckpoint.File) throws(SegmentError) {
+        guard stored.withLock({ $0[file] }) != checkpoint else { return }
+        try directory.store(checkpoint, as: file)
+        stored.withLock { $0[file] = checkpoint }
+    }
+
+    /// Takes a partition's directory away: the name is free on return, the files go after `delay`. On the writer.
+    func retire(_ directoryName: String, delay: Duration) throws(SegmentError) {
+        let path = try directory.retire(directoryName, token: environment.randomness.next())
+        let removeAt = environment.clock.now() + delay
+        retired.withLock { $0.append((path, removeAt)) }
+    }
+
+    /// Removes what was retired long enough ago; all of it with `now` nil. On the writer.
+    func removeRetired(at now: MonotonicInstant?) throws(SegmentError) {
+        let due = retired.withLock { retired in
+            let due = retired.filter { entry in now.map { entry.removeAt <= $0 } ?? true }
+            retired.removeAll { entry in now.map { entry.removeAt <= $0 } ?? true }
+            return due
+        }
+        for entry in due {
+            do { try disk.removeTree(entry.path) } catch { throw .disk(error) }
+        }
+    }
+
+    var retiredPaths: [String] { retired.withLock { $0.map(\.path) } }
+}

@@ -1,0 +1,50 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+public import LogModel
+public import LogSegments
+internal import LogEngine
+internal import Logging
+internal import NIOCore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+extension ReplicatedPartition: SealedSegmentSource {
+    /// Reads small parts of index files: not to be called on an event loop.
+    public func sealedSegments(below bound: Offset) -> [SealedSegment] {
+        do { return try log.sealedSegments(below: bound) } catch {
+            context.logger.error("sealed segments unreadable", metadata: ["partition": "\(partition)", "error": "\(error)"])
+            return []
+        }
+    }
+
+    @discardableResult
+    public func freeLocalSegments(below offset: Offset) async throws -> Int64 {
+        let freed = try await onWriter { () throws(SegmentError) in
+            let freed = try self.log.removeSegments(at: self.context.environment.clock.now(), raisesLogStart: false) {
+                (segment) throws(SegmentError) in segment.endOffset <= offset
+            }
+            if freed > 0 { try self.context.registry.storeLogStarts(self.volume) }
+            return freed
+        }
+        tellProgress()
+        return freed
+    }
+
+    public func setRetentionIsManagedAbove(_ managed: Bool) { state.withLock { $0.retentionIsManagedAbove = managed } }
+
+    public func raiseLogStart(to offset: Offset) async throws { try await storeLogStart(offset) }
+
+    public var epochHistory: [EpochStart] { log.epochs.entries }
+
+    public func restart(at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?) async throws {
+        try await onWriter { () throws(SegmentError) in
+            self.state.withLock { $0.highWatermark = offset }
+            try self.log.restart(
+                at: offset, logStart: logStart, epochs: EpochHistory(epochs), producerSnapshot: producerSnapshot.map { ByteBuffer(bytes: $0) })
+            try self.context.registry.storeLogStarts(self.volume)
+        }
+        tellProgress()
+    }
+}

@@ -1,0 +1,144 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import Logging
+public import LogEngine
+public import LogModel
+internal import LogSegments
+internal import Metering
+internal import NIOCore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// One replica of a partition: leads it, follows a leader, or waits to be told.
+///
+/// Everything that changes files runs on the volume's writer, so changes of role, appends and truncations never meet. `state` is held
+/// for a few lines at a time; what a change sets off (signals, listeners, proposals) happens after it is let go.
+public final class ReplicatedPartition: PartitionLog {
+    enum Role {
+        /// Not yet applied, or taken away.
+        case idle
+        case leader(LeaderState)
+        case follower(Following)
+    }
+
+    struct Following {
+        var leader: BrokerID?
+        var leaderEpoch: LeaderEpoch
+        /// As the leader last told.
+        var leaderHighWatermark: Offset
+    }
+
+    /// An append on its way to the disk.
+    struct Queued {
+        var chunk: AppendChunk
+        /// Of the append, and of repetitions of it that came before it was written.
+        var signals: [(RequiredAcks, DurabilitySignal)]
+    }
+
+    /// An append that is written and waits for the high watermark.
+    struct Waiting {
+        var endOffset: Offset
+        var signal: DurabilitySignal
+    }
+
+    struct State {
+        var assignment: PartitionAssignment
+        var configuration = LogConfiguration()
+        var role = Role.idle
+        /// A failure that only a restart mends.
+        var failure: LogError?
+        /// Next to be given: at or above the log's written end.
+        var nextOffset: Offset
+        /// Up to `nextOffset`.
+        var producers: ProducerStates
+        var queue: [Queued] = []
+        var isWriteScheduled = false
+        var highWatermark: Offset
+        /// By end offset.
+        var waiting: [Waiting] = []
+        var isSyncScheduled = false
+        var retentionIsManagedAbove = false
+        var listener: (@Sendable (any PartitionLog) -> Void)?
+    }
+
+    public let partition: PartitionID
+    let log: SegmentedLog
+    let volume: LogVolume
+    let context: EngineContext
+    let state: Mutex<State>
+
+    init(partition: PartitionID, log: SegmentedLog, volume: LogVolume, highWatermark: Offset, context: EngineContext) {
+        self.partition = partition
+        self.log = log
+        self.volume = volume
+        self.context = context
+        let none = PartitionAssignment(
+            partition: partition, leader: nil, leaderEpoch: .none, partitionEpoch: -1, replicas: [], inSyncReplicas: [])
+        state = Mutex(
+            State(
+                assignment: none, nextOffset: log.logEnd, producers: log.producers,
+                highWatermark: min(max(highWatermark, log.logStart), log.logEnd),
+                retentionIsManagedAbove: context.settings.startMayBeRemote))
+    }
+
+    public var assignment: PartitionAssignment { state.withLock { $0.assignment } }
+
+    public var offsets: LogOffsets { state.withLock { offsets(&$0) } }
+
+    func offsets(_ state: inout State) -> LogOffsets {
+        let ends = log.ends(highWatermark: state.highWatermark)
+        let highWatermark = max(state.highWatermark, ends.logStart)
+        return LogOffsets(
+            logStart: ends.logStart, localStart: ends.localStart, highWatermark: highWatermark,
+            lastStable: min(ends.firstUnstable ?? highWatermark, highWatermark), logEnd: ends.logEnd)
+    }
+
+    public func setProgressListener(_ listener: (@Sendable (any PartitionLog) -> Void)?) {
+        state.withLock { $0.listener = listener }
+    }
+
+    /// Tells the listener. Never with `state` held.
+    func tellProgress() {
+        let listener = state.withLock { $0.listener }
+        listener?(self)
+    }
+
+    /// Runs `body` on the volume's writer, behind every append queued before.
+    func onWriter<Value: Sendable>(_ body: @escaping @Sendable () throws(SegmentError) -> Value) async throws(LogError) -> Value {
+        do { return try await volume.writer.run(body) } catch { throw LogError(error, partition) }
+    }
+
+    func onReader<Value: Sendable>(_ body: @escaping @Sendable () throws(SegmentError) -> Value) async throws(LogError) -> Value {
+        do { return try await volume.reader.run(body) } catch { throw LogError(error, partition) }
+    }
+}
+
+/// What all partitions of an engine share.
+final class EngineContext: Sendable {
+    let broker: BrokerID
+    let settings: ReplicatedLogSettings
+    let environment: RuntimeEnvironment
+    let meters: Meters
+    let membership: any InSyncReplicaStore
+    let fetcher: any ReplicaFetcher
+    let brokerEpoch: @Sendable () -> BrokerEpoch
+    let logger: Logger
+    let registry = PartitionRegistry()
+    let tierBootstrap = Mutex<ReplicatedLogEngine.TierBootstrap?>(nil)
+
+    init(
+        broker: BrokerID, settings: ReplicatedLogSettings, environment: RuntimeEnvironment, meters: Meters,
+        membership: any InSyncReplicaStore, fetcher: any ReplicaFetcher, brokerEpoch: @escaping @Sendable () -> BrokerEpoch, logger: Logger
+    ) {
+        self.broker = broker
+        self.settings = settings
+        self.environment = environment
+        self.meters = meters
+        self.membership = membership
+        self.fetcher = fetcher
+        self.brokerEpoch = brokerEpoch
+        self.logger = logger
+    }
+}

@@ -1,0 +1,99 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import LogEngine
+internal import LogModel
+internal import LogSegments
+internal import Logging
+internal import RuntimeEnvironment
+
+/// Opening and closing a log directory; each call on its volume's writer.
+extension ReplicatedLogEngine {
+    func open(_ volume: LogVolume) throws(SegmentError) {
+        let directory = volume.directory
+        do { try directory.disk.makeDirectory(directory.root) } catch { throw .disk(error) }
+        try identify(directory)
+        let isClean = try directory.takeCleanMark()
+        let recoveryPoints = try directory.checkpoint(.recoveryPoint).offsets
+        let logStarts = try directory.checkpoint(.logStart).offsets
+        let highWatermarks = try directory.checkpoint(.highWatermark).offsets
+        for found in try directory.partitions() {
+            let name = found.directoryName
+            let opening = LogOpening(
+                logStart: logStarts[name].map { Offset($0) }, recoveryPoint: Offset(recoveryPoints[name] ?? 0), isClean: isClean,
+                startMayBeRemote: context.settings.startMayBeRemote)
+            let (log, report) = try SegmentedLog.open(
+                disk: directory.disk, directory: directory.path(name), settings: SegmentSettings(), opening: opening)
+            if let damage = report.damage {
+                context.logger.warning(
+                    "log cut at its first damaged batch",
+                    metadata: ["partition": "\(name)", "end": "\(log.logEnd)", "bytes": "\(report.bytesCut)", "damage": "\(damage)"])
+            }
+            context.registry.add(
+                ReplicatedPartition(
+                    partition: found.partition, log: log, volume: volume, highWatermark: Offset(highWatermarks[name] ?? 0),
+                    context: context), isApplied: false)
+        }
+    }
+
+    /// Refuses a directory of another broker, cluster or layout; signs one that is new.
+    private func identify(_ directory: LogDirectory) throws(SegmentError) {
+        if let identity = try directory.identity() {
+            guard identity.nodeID == context.broker else {
+                throw .corrupt(
+                    "\(directory.path("meta.properties")): the directory belongs to node \(identity.nodeID), this is node \(context.broker); name another directory in log.dirs")
+            }
+            if let clusterID = context.settings.clusterID, identity.clusterID != clusterID {
+                throw .corrupt(
+                    "\(directory.path("meta.properties")): the directory belongs to cluster \(identity.clusterID), this is \(clusterID); name another directory in log.dirs")
+            }
+        } else if let clusterID = context.settings.clusterID {
+            var generator = RandomSourceGenerator(context.environment.randomness)
+            let identity = DirectoryIdentity(
+                clusterID: clusterID, nodeID: context.broker, directoryID: TopicID.random(using: &generator).description)
+            try directory.store(identity)
+        }
+    }
+
+    func create(
+        _ id: PartitionID, on volume: LogVolume, _ configuration: LogConfiguration
+    ) throws(SegmentError) -> ReplicatedPartition {
+        if let held = context.registry.find(id) { return held }
+        // A topic of that name that was deleted while this broker was away.
+        if let stray = context.registry.find(directoryName: id.description) {
+            context.registry.remove(stray.partition)
+            stray.letGo()
+            try stray.volume.retire(id.description, delay: configuration.fileDeleteDelay)
+        }
+        try volume.directory.create(id)
+        let (log, _) = try SegmentedLog.open(
+            disk: volume.disk, directory: volume.directory.path(id.description), settings: SegmentSettings(configuration),
+            opening: LogOpening(startMayBeRemote: context.settings.startMayBeRemote))
+        let partition = ReplicatedPartition(partition: id, log: log, volume: volume, highWatermark: .zero, context: context)
+        context.registry.add(partition, isApplied: false)
+        return partition
+    }
+
+    /// Closes every log in order and leaves the mark that says so; without the mark, the next start checks what was not synced.
+    func close(_ volume: LogVolume) {
+        var isClean = true
+        for partition in context.registry.all where partition.volume === volume {
+            partition.writeQueue()
+            partition.stop()
+            do throws(SegmentError) { try partition.log.close() } catch {
+                isClean = false
+                context.logger.error(
+                    "log not closed in order", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
+            }
+        }
+        do throws(SegmentError) {
+            try context.registry.storeHighWatermarks(volume)
+            try context.registry.storeLogStarts(volume)
+            try context.registry.storeRecoveryPoints(volume)
+            if isClean { try volume.directory.leaveCleanMark(context.brokerEpoch()) }
+        } catch {
+            context.logger.error("checkpoints not stored", metadata: ["directory": "\(volume.directory.root)", "error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+public import LogEngine
+public import LogModel
+public import Logging
+internal import LogSegments
+public import Metering
+public import RuntimeEnvironment
+internal import Synchronization
+
+/// Apache Kafka's replicated log: segment files on this broker's volumes, followers that fetch from the leader, an in-sync set that the
+/// metadata keeps.
+public final class ReplicatedLogEngine: LogEngine {
+    /// For a follower whose leader's log begins in the tier: readies the partition's log (SealedSegmentSource/restart) to fetch from the
+    /// leader's local start.
+    public typealias TierBootstrap =
+        @Sendable (_ log: ReplicatedPartition, _ leader: BrokerID, _ leaderEpoch: LeaderEpoch) async throws -> Void
+
+    let context: EngineContext
+    let volumes: [LogVolume]
+    let fetchers: FetcherPool
+    private let maintenance = Mutex<[Task<Void, Never>]>([])
+    private let isShutDown = Mutex(false)
+
+    /// - Parameters:
+    ///   - volumes: A log directory on each; a new partition goes to the one that holds fewest.
+    ///   - membership: Where leaders propose changes of their in-sync sets.
+    ///   - fetcher: How followers reach leaders.
+    ///   - brokerEpoch: This run of the broker, once it is registered.
+    public init(
+        brokerID: BrokerID, volumes: [Volume], environment: RuntimeEnvironment, meters: Meters,
+        membership: any InSyncReplicaStore, fetcher: any ReplicaFetcher, brokerEpoch: @escaping @Sendable () -> BrokerEpoch,
+        settings: ReplicatedLogSettings = ReplicatedLogSettings(), logger: Logger = Logger(label: "ninefold.isr")
+    ) {
+        precondition(!volumes.isEmpty, "a broker has at least one log directory")
+        context = EngineContext(
+            broker: brokerID, settings: settings, environment: environment, meters: meters, membership: membership, fetcher: fetcher,
+            brokerEpoch: brokerEpoch, logger: logger)
+        self.volumes = volumes.enumerated().map {
+            LogVolume($1, number: $0, settings: settings, environment: environment)
+        }
+        fetchers = FetcherPool(context: context)
+    }
+
+    public var name: String { context.settings.name }
+
+    public func log(for partition: PartitionID) -> (any PartitionLog)? { context.registry.findApplied(partition) }
+
+    public var logs: [any PartitionLog] { context.registry.applied }
+
+    /// What a follower does whose leader answers that its offset has moved to the tier.
+    public func setTierBootstrap(_ bootstrap: TierBootstrap?) { context.tierBootstrap.withLock { $0 = bootstrap } }
+
+    public func start() async throws(LogError) {
+        for volume in volumes {
+            do { try await volume.writer.run { () throws(SegmentError) in try self.open(volume) } } catch {
+                throw LogError(error, in: volume.directory.path(""))
+            }
+        }
+        startMaintenance()
+    }
+
+    @discardableResult
+    public func apply(
+        _ assignment: PartitionAssignment, configuration: LogConfiguration
+    ) async throws(LogError) -> (any PartitionLog)? {
+        let id = assignment.partition
+        guard assignment.replicas.contains(context.broker) else {
+            guard let held = context.registry.find(id) else { return nil }
+            // An older record that does not name us says nothing about now.
+            if assignment.partitionEpoch < held.assignment.partitionEpoch { return context.registry.findApplied(id) }
+            try await drop(held)
+            return nil
+        }
+        let partition: ReplicatedPartition
+        if let held = context.registry.find(id) {
+            partition = held
+        } else {
+            let volume = volumes.min { context.registry.count(on: $0) < context.registry.count(on: $1) }!
+            do {
+                partition = try await volume.writer.run { () throws(SegmentError) in
+                    try self.create(id, on: volume, configuration)
+                }
+            } catch { throw LogError(error, id) }
+        }
+        let leader = try await partition.onWriter { () throws(SegmentError) in try partition.take(assignment, configuration) }
+        context.registry.markApplied(id)
+        fetchers.follow(partition, leader)
+        return partition
+    }
+
+    public func delete(_ partition: PartitionID, ownsSharedData: Bool) async throws(LogError) {
+        guard let held = context.registry.find(partition) else { return }
+        try await drop(held)
+    }
+
+    /// Takes the partition's files away from this broker.
+    private func drop(_ partition: ReplicatedPartition) async throws(LogError) {
+        fetchers.follow(partition, nil)
+        let registry = context.registry
+        try await partition.onWriter { () throws(SegmentError) in
+            // Twice asked for, once done.
+            guard registry.remove(partition.partition) != nil else { return }
+            partition.letGo()
+            let volume = partition.volume
+            try volume.retire(partition.partition.description, delay: partition.log.settings.fileDeleteDelay)
+            try registry.storeLogStarts(volume)
+        }
+    }
+
+    public func footprint() async throws(LogError) -> Footprint {
+        var footprint = Footprint()
+        for partition in context.registry.all {
+            footprint.add(try await partition.footprint())
+        }
+        for volume in volumes {
+            do { footprint.add(try await volume.reader.run { () throws(SegmentError) in try volume.ownFootprint() }) } catch {
+                throw LogError(error, in: volume.directory.path(""))
+            }
+        }
+        return footprint
+    }
+
+    /// Retention is applied, and what it and earlier deletions left is unlinked.
+    public func settle() async throws(LogError) {
+        for volume in volumes {
+            do {
+                try await volume.writer.run { () throws(SegmentError) in
+                    self.applyRetention(on: volume)
+                    try self.unlink(on: volume, at: nil)
+                }
+            } catch { throw LogError(error, in: volume.directory.path("")) }
+        }
+    }
+
+    public func shutdown() async {
+        guard !isShutDown.withLock({ isShutDown in
+            defer { isShutDown = true }
+            return isShutDown
+        }) else { return }
+        let tasks = maintenance.withLock { tasks in
+            defer { tasks = [] }
+            return tasks
+        }
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+        await fetchers.stop()
+        for volume in volumes { await volume.writer.run { self.close(volume) } }
+    }
+
+    private func startMaintenance() {
+        maintenance.withLock { tasks in tasks = [Task { await self.maintain() }] }
+    }
+}
+
+extension LogError {
+    init(_ error: SegmentError, in directory: String) {
+        switch error {
+        case .disk(let disk) where disk.code == .noSpace: self.init(.diskFull, "log directory '\(directory)': the volume is full", cause: disk)
+        case .disk(let disk): self.init(.storageFailure, "log directory '\(directory)': \(disk)", cause: disk)
+        case .corrupt(let message): self.init(.corruptLog, message)
+        case .closed: self.init(.storageFailure, "log directory '\(directory)': closed")
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import LogEngine
+internal import LogModel
+internal import LogSegments
+internal import Logging
+internal import NIOCore
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// Fetches from one leader for all partitions that follow it.
+///
+/// Two lanes, each one Fetch at a time over all its partitions: the steady lane for replicas that are in sync, whose fetches carry acks=all,
+/// and the catch-up lane for the others, so that a copy of gigabytes does not stand in the way of an acknowledgement. A replica that has joined
+/// the in-sync set changes lanes when the steady lane next begins a round; what the other lane still brings for it is dropped.
+final class LeaderFetcher: Sendable {
+    enum Lane: Int, CaseIterable {
+        case steady = 0
+        case catchUp = 1
+    }
+
+    fileprivate struct Entry {
+        var partition: ReplicatedPartition
+        var lane: Lane
+        /// Fetched in this order; who got data goes to the end.
+        var turn: UInt64
+        var pausedUntil: MonotonicInstant?
+    }
+
+    fileprivate struct State {
+        var entries: [PartitionID: Entry] = [:]
+        var isFetching = [false, false]
+        var nextTurn: UInt64 = 0
+        var sleepers: [CheckedContinuation<Void, Never>?] = [nil, nil]
+        var tasks: [Task<Void, Never>] = []
+        var isStopped = false
+    }
+
+    let leader: BrokerID
+    private let context: EngineContext
+    private let state = Mutex(State())
+
+    init(leader: BrokerID, context: EngineContext) {
+        self.leader = leader
+        self.context = context
+    }
+
+    func add(_ partition: ReplicatedPartition) {
+        let isInSync = partition.isInSync
+        let sleepers = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+            guard !state.isStopped else { return [] }
+            // A steady fetch under way may wait long for others' data; the catch-up lane looks after the newcomer till then.
+            let lane: Lane = isInSync && !state.isFetching[Lane.steady.rawValue] ? .steady : .catchUp
+            state.nextTurn += 1
+            state.entries[partition.partition] = Entry(partition: partition, lane: lane, turn: state.nextTurn)
+            if state.tasks.isEmpty {
+                state.tasks = Lane.allCases.map { lane in Task { await self.run(lane) } }
+            }
+            return state.wake()
+        }
+        for sleeper in sleepers { sleeper.resume() }
+    }
+
+    /// - Returns: True if nothing is left to fetch.
+    func remove(_ partition: PartitionID) -> Bool {
+        state.withLock { state in
+            state.entries[partition] = nil
+            return state.entries.isEmpty
+        }
+    }
+
+    /// Ends both lanes and waits for them.
+    func stop() async {
+        let (tasks, sleepers) = state.withLock { state in
+            state.isStopped = true
+            state.entries = [:]
+            return (state.tasks, state.wake())
+        }
+        for task in tasks { task.cancel() }
+        for sleeper in sleepers { sleeper.resume() }
+        for task in tasks { await task.value }
+    }
+
+    private func run(_ lane: Lane) async {
+        while !Task.isCancelled, !state.withLock({ $0.isStopped }) {
+            let (partitions, resumeAt) = claim(lane)
+            if partitions.isEmpty {
+                if let resumeAt { try? await context.environment.clock.sleep(until: resumeAt) } else { await sleep(lane) }
+                continue
+            }
+            let requests = partitions.compactMap { partition in partition.nextFetch(from: leader).map { (partition, $0) } }
+            for partition in partitions where !requests.contains(where: { $0.0 === partition }) {
+                state.withLock { $0.entries[partition.partition] = nil }
+            }
+            if !requests.isEmpty { await round(lane, requests) }
+            state.withLock { $0.isFetching[lane.rawValue] = false }
+        }
+    }
+
+    /// The partitions of the lane's next round.
+    private func claim(_ lane: Lane) -> (partitions: [ReplicatedPartition], resumeAt: MonotonicInstant?) {
+        let now = context.environment.clock.now()
+        let inSync = state.withLock { $0.entries.values.map(\.partition) }.filter(\.isInSync).map(\.partition)
+        return state.withLock { state in
+            for id in inSync where lane == .steady { state.entries[id]?.lane = .steady }
+            // A member that fell out goes back.
+            if lane == .steady {
+                let members = Set(inSync)
+                for (id, entry) in state.entries where entry.lane == .steady && !members.contains(id) { state.entries[id]?.lane = .catchUp }
+            }
+            var due: [Entry] = []
+            var resumeAt: MonotonicInstant?
+            for entry in state.entries.values where entry.lane == lane {
+                if let until = entry.pausedUntil, until > now {
+                    resumeAt = min(resumeAt ?? until, until)
+                } else {
+                    due.append(entry)
+                }
+            }
+            if !due.isEmpty { state.isFetching[lane.rawValue] = true }
+            return (due.sorted { $0.turn < $1.turn }.map(\.partition), resumeAt)
+        }
+    }
+
+    private func sleep(_ lane: Lane) async {
+        await withCheckedContinuation { continuation in
+            let mustSleep = state.withLock { state in
+                guard !state.isStopped, !state.entries.values.contains(where: { $0.lane == lane && $0.pausedUntil == nil }) else {
+                    return false
+                }
+                state.sleepers[lane.rawValue] = continuation
+                return true
+            }
+            if !mustSleep { continuation.resume() }
+        }
+    }
+
+    private func round(_ lane: Lane, _ requests: [(ReplicatedPartition, ReplicaFetchRequest)]) async {
+        let settings = context.settings
+        let responses: [PartitionID: ReplicaFetchResponse]
+        do {
+            responses = try await context.fetcher.fetch(
+                from: leader, lane: lane.rawValue, requests: requests.map(\.1),
+                maxWait: lane == .steady ? settings.replicaFetchWaitMax : min(settings.replicaFetchWaitMax, Self.catchUpWait),
+                minBytes: settings.replicaFetchMinBytes, maxBytes: settings.replicaFetchResponseMaxBytes)
+        } catch {
+            guard !Task.isCancelled else { return }
+            context.logger.debug("fetch failed", metadata: ["leader": "\(leader)", "error": "\(error)"])
+            try? await context.environment.clock.sleep(for: settings.replicaFetchBackoff)
+            return
+        }
+        await apply(responses, requests, lane)
+    }
+
+    /// Short, so that a partition that joins this lane, or the in-sync set, is not kept waiting.
+    private static var catchUpWait: Duration { .milliseconds(50) }
+
+    /// Carries out the answers, one job per volume.
+    private func apply(
+        _ responses: [PartitionID: ReplicaFetchResponse], _ requests: [(ReplicatedPartition, ReplicaFetchRequest)], _ lane: Lane
+    ) async {
+        var jobs: [ObjectIdentifier: (volume: LogVolume, answers: [FetchedAnswer])] = [:]
+        for (partition, request) in requests {
+            guard let response = responses[partition.partition], isMine(partition, lane) else { continue }
+            var answer = FetchedAnswer(partition: partition, request: request, response: response)
+            if response.records.readableBytes > 0 {
+                do { answer.batches = try RecordBatches(verifying: response.records, allowsPartialTail: true) } catch {
+                    context.logger.error(
+                        "fetched batches are damaged, asked for again",
+                        metadata: ["partition": "\(partition.partition)", "leader": "\(leader)", "error": "\(error)"])
+                    pause(partition)
+                    continue
+                }
+            }
+            jobs[ObjectIdentifier(partition.volume), default: (partition.volume, [])].answers.append(answer)
+        }
+        for job in jobs.values {
+            let answers = job.answers
+            let steps = await job.volume.writer.run {
+                answers.map { answer in
+                    Result { () throws(SegmentError) in
+                        try answer.partition.apply(answer.response, answer.batches, to: answer.request)
+                    }
+                }
+            }
+            for (answer, step) in zip(answers, steps) { await take(step, answer) }
+        }
+    }
+
+    private func take(_ step: Result<FollowStep, SegmentError>, _ answer: FetchedAnswer) async {
+        let partition = answer.partition
+        switch step {
+        case .success(.goOn(let gotData)):
+            guard gotData else { return }
+            state.withLock { state in
+                state.nextTurn += 1
+                state.entries[partition.partition]?.turn = state.nextTurn
+            }
+        case .success(.pause): pause(partition)
+        case .success(.stop): break
+        case .success(.startAnew): await startAnew(answer)
+        case .success(.bootstrapFromTier): await bootstrap(answer)
+        case .failure(let error):
+            context.logger.error(
+                "follower cannot append", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
+            pause(partition)
+        }
+    }
+
+    private func startAnew(_ answer: FetchedAnswer) async {
+        let partition = answer.partition
+        do {
+            let epoch = answer.request.currentLeaderEpoch
+            let offsets = try await context.fetcher.offsets(of: partition.partition, from: leader, leaderEpoch: epoch)
+            try await partition.onWriter { () throws(SegmentError) in try partition.startAnew(within: offsets, epoch: epoch) }
+        } catch {
+            context.logger.warning(
+                "follower cannot begin anew", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
+            pause(partition)
+        }
+    }
+
+    private func bootstrap(_ answer: FetchedAnswer) async {
+        let partition = answer.partition
+        guard let bootstrap = context.tierBootstrap.withLock({ $0 }) else { return pause(partition) }
+        do { try await bootstrap(partition, leader, answer.request.currentLeaderEpoch) } catch {
+            context.logger.warning(
+                "follower cannot begin at the tier's end", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
+            pause(partition)
+        }
+    }
+
+    private func isMine(_ partition: ReplicatedPartition, _ lane: Lane) -> Bool {
+        state.withLock { $0.entries[partition.partition]?.lane == lane }
+    }
+
+    private func pause(_ partition: ReplicatedPartition) {
+        let until = context.environment.clock.now() + min(context.settings.replicaFetchBackoff, Self.pauseMax)
+        state.withLock { $0.entries[partition.partition]?.pausedUntil = until }
+    }
+
+    /// A leader that has not heard of its leadership yet will have soon.
+    private static var pauseMax: Duration { .milliseconds(100) }
+}
+
+fileprivate extension LeaderFetcher.State {
+    /// Takes the sleeping lanes out, to be resumed without the lock.
+    mutating func wake() -> [CheckedContinuation<Void, Never>] {
+        let awake = sleepers.compactMap { $0 }
+        sleepers = [nil, nil]
+        return awake
+    }
+}
+
+private struct FetchedAnswer: Sendable {
+    var partition: ReplicatedPartition
+    var request: ReplicaFetchRequest
+    var response: ReplicaFetchResponse
+    var batches: RecordBatches?
+}

@@ -1,0 +1,81 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+public import LogEngine
+public import LogModel
+public import NIOCore
+
+/// What a follower asks of one partition's leader.
+public struct ReplicaFetchRequest: Sendable, Hashable {
+    public var partition: PartitionID
+    public var fetchOffset: Offset
+    public var currentLeaderEpoch: LeaderEpoch
+    /// Of the batch before `fetchOffset`, by which the leader finds where the logs part; none for an empty log.
+    public var lastFetchedEpoch: LeaderEpoch
+    /// The follower's own.
+    public var logStart: Offset
+    public var maxBytes: Int
+
+    public init(
+        partition: PartitionID, fetchOffset: Offset, currentLeaderEpoch: LeaderEpoch, lastFetchedEpoch: LeaderEpoch, logStart: Offset,
+        maxBytes: Int
+    ) {
+        self.partition = partition
+        self.fetchOffset = fetchOffset
+        self.currentLeaderEpoch = currentLeaderEpoch
+        self.lastFetchedEpoch = lastFetchedEpoch
+        self.logStart = logStart
+        self.maxBytes = maxBytes
+    }
+}
+
+/// A leader's answer for one partition.
+public struct ReplicaFetchResponse: Sendable, Hashable {
+    /// Why there is none, as the leader's log said it; nil for success.
+    public var failure: LogError.Code?
+    /// Whole batches, the last perhaps cut off.
+    public var records: ByteBuffer
+    public var highWatermark: Offset
+    public var logStart: Offset
+    /// Set instead of records when the logs differ: the follower truncates.
+    public var divergingEpoch: EpochEndOffset?
+
+    public init(
+        failure: LogError.Code? = nil, records: ByteBuffer = ByteBuffer(), highWatermark: Offset = Offset(-1),
+        logStart: Offset = Offset(-1), divergingEpoch: EpochEndOffset? = nil
+    ) {
+        self.failure = failure
+        self.records = records
+        self.highWatermark = highWatermark
+        self.logStart = logStart
+        self.divergingEpoch = divergingEpoch
+    }
+}
+
+/// Where a follower may begin anew: ListOffsets earliest and latest as a replica asks them.
+public struct LeaderOffsets: Sendable, Hashable {
+    public var logStart: Offset
+    public var logEnd: Offset
+
+    public init(logStart: Offset, logEnd: Offset) {
+        self.logStart = logStart
+        self.logEnd = logEnd
+    }
+}
+
+/// Carries a follower's questions to leaders: Kafka's Fetch and ListOffsets over TCP in a broker.
+public protocol ReplicaFetcher: Sendable {
+    /// One Fetch for several partitions. The leader may wait up to `maxWait` for `minBytes`.
+    ///
+    /// - Parameter lane: 0 for replicas that are in sync, 1 for those that catch up. Calls of different lanes to one leader run at the
+    ///   same time and must not wait for each other: a connection each.
+    /// - Returns: Answers by partition; one that is missing is asked again.
+    /// - Throws: if there is no answer: the follower backs off.
+    func fetch(
+        from leader: BrokerID, lane: Int, requests: [ReplicaFetchRequest], maxWait: Duration, minBytes: Int, maxBytes: Int
+    ) async throws -> [PartitionID: ReplicaFetchResponse]
+
+    /// The ends of the leader's log.
+    func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets
+}
