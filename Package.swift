@@ -144,7 +144,7 @@ let package = Package(
             "ReplicatedLog",
             [
                 "ReplicatedLog", "LogEngine", "LogEngineTesting", "LogSegments", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
-                "SimulationKit", nioCore,
+                "SimulationKit", "Metering", nioCore, logging,
             ]),
         tests(
             "TieredOffload",

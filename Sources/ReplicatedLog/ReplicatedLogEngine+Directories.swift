@@ -28,7 +28,9 @@ extension ReplicatedLogEngine {
             if let damage = report.damage {
                 context.logger.warning(
                     "log cut at its first damaged batch",
-                    metadata: ["partition": "\(name)", "end": "\(log.logEnd)", "bytes": "\(report.bytesCut)", "damage": "\(damage)"])
+                    metadata: [
+                        "partition": "\(name)", "end": "\(log.logEnd)", "bytes": "\(report.bytesCut)", "damage": "\(damage)",
+                    ])
             }
             context.registry.add(
                 ReplicatedPartition(
@@ -42,11 +44,13 @@ extension ReplicatedLogEngine {
         if let identity = try directory.identity() {
             guard identity.nodeID == context.broker else {
                 throw .corrupt(
-                    "\(directory.path("meta.properties")): the directory belongs to node \(identity.nodeID), this is node \(context.broker); name another directory in log.dirs")
+                    "\(directory.path("meta.properties")): the directory belongs to node \(identity.nodeID), this is node \(context.broker); name another directory in log.dirs"
+                )
             }
             if let clusterID = context.settings.clusterID, identity.clusterID != clusterID {
                 throw .corrupt(
-                    "\(directory.path("meta.properties")): the directory belongs to cluster \(identity.clusterID), this is \(clusterID); name another directory in log.dirs")
+                    "\(directory.path("meta.properties")): the directory belongs to cluster \(identity.clusterID), this is \(clusterID); name another directory in log.dirs"
+                )
             }
         } else if let clusterID = context.settings.clusterID {
             var generator = RandomSourceGenerator(context.environment.randomness)
@@ -93,7 +97,8 @@ extension ReplicatedLogEngine {
             try context.registry.storeRecoveryPoints(volume)
             if isClean { try volume.directory.leaveCleanMark(context.brokerEpoch()) }
         } catch {
-            context.logger.error("checkpoints not stored", metadata: ["directory": "\(volume.directory.root)", "error": "\(error)"])
+            context.logger.error(
+                "checkpoints not stored", metadata: ["directory": "\(volume.directory.root)", "error": "\(error)"])
         }
     }
 }

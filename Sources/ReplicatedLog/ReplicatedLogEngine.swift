@@ -15,8 +15,7 @@ internal import Synchronization
 public final class ReplicatedLogEngine: LogEngine {
     /// For a follower whose leader's log begins in the tier: readies the partition's log (SealedSegmentSource/restart) to fetch from the
     /// leader's local start.
-    public typealias TierBootstrap =
-        @Sendable (_ log: ReplicatedPartition, _ leader: BrokerID, _ leaderEpoch: LeaderEpoch) async throws -> Void
+    public typealias TierBootstrap = @Sendable (_ log: ReplicatedPartition, _ leader: LeaderOffsets) async throws -> Void
 
     let context: EngineContext
     let volumes: [LogVolume]
@@ -36,7 +35,8 @@ public final class ReplicatedLogEngine: LogEngine {
     ) {
         precondition(!volumes.isEmpty, "a broker has at least one log directory")
         context = EngineContext(
-            broker: brokerID, settings: settings, environment: environment, meters: meters, membership: membership, fetcher: fetcher,
+            broker: brokerID, settings: settings, environment: environment, meters: meters, membership: membership,
+            fetcher: fetcher,
             brokerEpoch: brokerEpoch, logger: logger)
         self.volumes = volumes.enumerated().map {
             LogVolume($1, number: $0, settings: settings, environment: environment)
@@ -136,10 +136,12 @@ public final class ReplicatedLogEngine: LogEngine {
     }
 
     public func shutdown() async {
-        guard !isShutDown.withLock({ isShutDown in
-            defer { isShutDown = true }
-            return isShutDown
-        }) else { return }
+        guard
+            !isShutDown.withLock({ isShutDown in
+                defer { isShutDown = true }
+                return isShutDown
+            })
+        else { return }
         let tasks = maintenance.withLock { tasks in
             defer { tasks = [] }
             return tasks
@@ -158,7 +160,8 @@ public final class ReplicatedLogEngine: LogEngine {
 extension LogError {
     init(_ error: SegmentError, in directory: String) {
         switch error {
-        case .disk(let disk) where disk.code == .noSpace: self.init(.diskFull, "log directory '\(directory)': the volume is full", cause: disk)
+        case .disk(let disk) where disk.code == .noSpace:
+            self.init(.diskFull, "log directory '\(directory)': the volume is full", cause: disk)
         case .disk(let disk): self.init(.storageFailure, "log directory '\(directory)': \(disk)", cause: disk)
         case .corrupt(let message): self.init(.corruptLog, message)
         case .closed: self.init(.storageFailure, "log directory '\(directory)': closed")

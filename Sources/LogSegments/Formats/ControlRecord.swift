@@ -2,7 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-package import LogModel
+internal import LogModel
 package import NIOCore
 
 /// The one record of a control batch: how a transaction ended (KIP-98).
@@ -25,7 +25,8 @@ package struct ControlRecord: Sendable, Hashable {
     /// - Returns: nil if its first record is none.
     package init?(batch: ByteBuffer) {
         var bytes = batch
-        guard bytes.readSlice(length: RecordBatchHeader.size) != nil, bytes.readVarint() != nil, bytes.readInteger(as: Int8.self) != nil,
+        guard bytes.readSlice(length: RecordBatchHeader.size) != nil, bytes.readVarint() != nil,
+            bytes.readInteger(as: Int8.self) != nil,
             bytes.readVarint() != nil, bytes.readVarint() != nil, let keyLength = bytes.readVarint(), keyLength >= 4,
             keyLength <= bytes.readableBytes, var key = bytes.readSlice(length: Int(keyLength)),
             let (_, type) = key.readMultipleIntegers(as: (Int16, Int16).self)

@@ -2,7 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-package import LogModel
+internal import LogModel
 package import NIOCore
 
 /// A segment's sparse map from offset to position (`.index`), in memory.

@@ -43,7 +43,8 @@ package struct TransactionIndex: Sendable, Hashable {
             guard version == 0, first <= last else { return nil }
             if let previous = entries.last, last <= previous.lastOffset.rawValue { return nil }
             entries.append(
-                Entry(producerID: producerID, firstOffset: Offset(first), lastOffset: Offset(last), lastStableOffset: Offset(stable)))
+                Entry(
+                    producerID: producerID, firstOffset: Offset(first), lastOffset: Offset(last), lastStableOffset: Offset(stable)))
         }
     }
 

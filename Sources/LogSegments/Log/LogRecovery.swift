@@ -104,7 +104,9 @@ struct LogRecovery {
         log.state.withLock { $0.logEnd = segment.isSealed ? segment.endOffset : end }
     }
 
-    private func record(in segment: LogSegment, at position: Int64, _ header: RecordBatchHeader) throws(SegmentError) -> ControlRecord? {
+    private func record(in segment: LogSegment, at position: Int64, _ header: RecordBatchHeader) throws(SegmentError)
+        -> ControlRecord?
+    {
         let file = try segment.openFile()
         let bytes = try onDisk { () throws(DiskError) in try file.file.readBytes(at: position, length: header.sizeInBytes) }
         return ControlRecord(batch: bytes)

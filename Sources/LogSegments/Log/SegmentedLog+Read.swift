@@ -82,7 +82,8 @@ extension SegmentedLog {
     }
 
     /// Where the batch that holds `offset` lies: segment, position, header. May read.
-    package func place(of offset: Offset) throws(SegmentError) -> (segment: LogSegment, position: Int64, header: RecordBatchHeader)? {
+    package func place(of offset: Offset) throws(SegmentError) -> (segment: LogSegment, position: Int64, header: RecordBatchHeader)?
+    {
         let segments = self.segments
         var index = max(0, segments.partitioningIndex { $0.baseOffset > offset } - 1)
         while index < segments.count {

@@ -57,7 +57,10 @@ extension SegmentedLog {
     /// ``synchronize()`` for sealed segments alone: what a roll asks for.
     package func synchronizeSealed() throws(SegmentError) {
         let (sealed, base) = state.withLock { state in
-            (state.segments.dropLast().filter { $0.endOffset > state.recoveryPoint }, state.segments[state.segments.count - 1].baseOffset)
+            (
+                state.segments.dropLast().filter { $0.endOffset > state.recoveryPoint },
+                state.segments[state.segments.count - 1].baseOffset
+            )
         }
         guard !sealed.isEmpty else { return }
         for segment in sealed { try segment.synchronize() }
@@ -67,7 +70,9 @@ extension SegmentedLog {
 
     /// True if a sealed segment lies above the recovery point.
     package var hasUnsynchronizedSealedSegments: Bool {
-        state.withLock { state in state.segments.count > 1 && state.segments[state.segments.count - 1].baseOffset > state.recoveryPoint }
+        state.withLock { state in
+            state.segments.count > 1 && state.segments[state.segments.count - 1].baseOffset > state.recoveryPoint
+        }
     }
 
     /// Writes all that a later start wants to find, syncs it and closes. Further appends fail. On the log's worker only.

@@ -51,7 +51,8 @@ extension SegmentedLog {
     }
 
     private func record(
-        atOrAfter timestamp: Timestamp, in range: Range<Offset>, of header: RecordBatchHeader, at position: Int64, _ file: SegmentFile
+        atOrAfter timestamp: Timestamp, in range: Range<Offset>, of header: RecordBatchHeader, at position: Int64,
+        _ file: SegmentFile
     ) throws(SegmentError) -> (Offset, Timestamp)? {
         guard header.codec == CompressionCodec.none, !header.isControl else {
             let offset = max(header.baseOffset, range.lowerBound)

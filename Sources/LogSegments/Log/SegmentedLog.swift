@@ -104,7 +104,9 @@ package final class SegmentedLog: Sendable {
     /// - Parameter highWatermark: Ends of transactions below it are final and forgotten.
     package func ends(highWatermark: Offset) -> Ends {
         state.withLock { state in
-            while let ended = state.endedTransactions.first, ended.lastOffset < highWatermark { state.endedTransactions.removeFirst() }
+            while let ended = state.endedTransactions.first, ended.lastOffset < highWatermark {
+                state.endedTransactions.removeFirst()
+            }
             var unstable = state.openTransactions.isEmpty ? nil : state.openTransactions.values.min()
             for ended in state.endedTransactions { unstable = min(unstable ?? ended.firstOffset, ended.firstOffset) }
             return Ends(

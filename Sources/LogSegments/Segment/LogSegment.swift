@@ -67,7 +67,9 @@ package final class LogSegment: Sendable {
         if let file = state.withLock({ state in
             state.wasUsed = true
             return state.file
-        }), file.isWritable || !forWriting { return file }
+        }), file.isWritable || !forWriting {
+            return file
+        }
         let opened = try onDisk { () throws(DiskError) in
             SegmentFile(try disk.open(path(.log), forWriting ? .readWriteCreate : .readOnly), isWritable: forWriting)
         }

@@ -29,7 +29,8 @@ extension ReplicatedPartition {
         if acks == .all, leader.inSyncReplicas.count < state.configuration.minInSyncReplicas {
             throw LogError(
                 .notEnoughReplicas,
-                "\(partition): \(leader.inSyncReplicas.count) in-sync replicas, min.insync.replicas asks for \(state.configuration.minInSyncReplicas)")
+                "\(partition): \(leader.inSyncReplicas.count) in-sync replicas, min.insync.replicas asks for \(state.configuration.minInSyncReplicas)"
+            )
         }
         let logStart = log.logStart
         if case .duplicate(let range) = try state.producers.check(batches) {
@@ -85,7 +86,8 @@ extension ReplicatedPartition {
 
     func fence(_ epoch: LeaderEpoch, current: LeaderEpoch) -> LogError {
         epoch < current
-            ? LogError(.fencedLeaderEpoch, "\(partition): leader epoch \(epoch) is over, \(current) is current; refresh the metadata")
+            ? LogError(
+                .fencedLeaderEpoch, "\(partition): leader epoch \(epoch) is over, \(current) is current; refresh the metadata")
             : LogError(.unknownLeaderEpoch, "\(partition): leader epoch \(epoch) is not known here yet, \(current) is; try again")
     }
 

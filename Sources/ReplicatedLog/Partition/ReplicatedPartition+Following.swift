@@ -43,7 +43,9 @@ extension ReplicatedPartition {
     /// Carries out the leader's answer. On the volume's writer.
     ///
     /// - Parameter batches: The answer's records, verified.
-    func apply(_ response: ReplicaFetchResponse, _ batches: RecordBatches?, to request: ReplicaFetchRequest) throws(SegmentError) -> FollowStep {
+    func apply(_ response: ReplicaFetchResponse, _ batches: RecordBatches?, to request: ReplicaFetchRequest) throws(SegmentError)
+        -> FollowStep
+    {
         let isCurrent = state.withLock { state in
             guard case .follower(let following) = state.role else { return false }
             return following.leaderEpoch == request.currentLeaderEpoch

@@ -18,10 +18,12 @@ extension ReplicatedPartition {
             defer { state.role = .leader(leader) }
             guard
                 let change = leader.membershipChange(
-                    highWatermark: state.highWatermark, leaderEnd: log.logEnd, lagTimeMax: mayShrink ? context.settings.replicaLagTimeMax : nil, at: now)
+                    highWatermark: state.highWatermark, leaderEnd: log.logEnd,
+                    lagTimeMax: mayShrink ? context.settings.replicaLagTimeMax : nil, at: now)
             else { return nil }
             return InSyncReplicaProposal(
-                partition: partition, leader: context.broker, leaderEpoch: leader.leaderEpoch, partitionEpoch: change.partitionEpoch,
+                partition: partition, leader: context.broker, leaderEpoch: leader.leaderEpoch,
+                partitionEpoch: change.partitionEpoch,
                 inSyncReplicas: change.inSyncReplicas, brokerEpochs: change.brokerEpochs)
         }
         guard let proposal else { return }
@@ -59,7 +61,7 @@ extension ReplicatedPartition {
                     state.assignment = assignment
                 }
             case .superseded: break
-            case .ineligible: leader.membershipChangeRefused(retryAt: retryAt)
+            case .refused: leader.membershipChangeRefused(retryAt: retryAt)
             case nil: leader.membershipChangeUnknown(retryAt: retryAt)
             }
             state.role = .leader(leader)

@@ -22,7 +22,8 @@ extension ReplicatedPartition {
                 guard let allocated = try Self.allocatedBytes(log.disk, path) else { continue }
                 let isGarbage = entry.name.hasSuffix(SegmentFileKind.deletedSuffix)
                 let medium: Medium =
-                    isGarbage ? .garbage : entry.name.hasSuffix(".log") ? .hotLog : entry.name.hasSuffix("index") ? .index : .metadata
+                    isGarbage
+                    ? .garbage : entry.name.hasSuffix(".log") ? .hotLog : entry.name.hasSuffix("index") ? .index : .metadata
                 var held = recordBytes[path] ?? 0
                 if isGarbage, entry.name.hasSuffix(".log" + SegmentFileKind.deletedSuffix) { held = entry.size * copies }
                 footprint.add(medium, physicalBytes: allocated, recordBytes: held, count: copies)
@@ -47,7 +48,8 @@ extension ReplicatedPartition {
         let offsets = self.offsets
         guard offset >= offsets.localStart, offset < offsets.logEnd else {
             throw LogError(
-                .offsetOutOfRange, "\(partition): offset \(offset) lies outside \(offsets.localStart)..<\(offsets.logEnd) on this broker")
+                .offsetOutOfRange,
+                "\(partition): offset \(offset) lies outside \(offsets.localStart)..<\(offsets.logEnd) on this broker")
         }
         return try await onReader { [log] () throws(SegmentError) in
             guard let (segment, position, header) = try log.place(of: offset) else { return [] }

@@ -59,7 +59,8 @@ extension ReplicatedPartition {
         }.get()
         guard offset <= highWatermark else {
             throw LogError(
-                .offsetOutOfRange, "\(partition): records before \(offset) cannot be deleted, the high watermark is \(highWatermark)")
+                .offsetOutOfRange,
+                "\(partition): records before \(offset) cannot be deleted, the high watermark is \(highWatermark)")
         }
         try await storeLogStart(offset)
         return log.logStart

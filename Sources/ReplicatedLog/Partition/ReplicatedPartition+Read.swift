@@ -89,7 +89,9 @@ extension ReplicatedPartition {
         }
     }
 
-    private func slices(from offset: Offset, to end: Offset, _ maxBytes: Int, _ minOneBatch: Bool) async throws(LogError) -> LogSlices {
+    private func slices(from offset: Offset, to end: Offset, _ maxBytes: Int, _ minOneBatch: Bool) async throws(LogError)
+        -> LogSlices
+    {
         do throws(SegmentError) {
             // The tail is found by what memory holds: no hop to another thread.
             if let records = try log.read(from: offset, to: end, maxBytes: maxBytes, minOneBatch: minOneBatch, mayRead: false) {

@@ -42,7 +42,8 @@ extension ReplicatedPartition: SealedSegmentSource {
         try await onWriter { () throws(SegmentError) in
             self.state.withLock { $0.highWatermark = offset }
             try self.log.restart(
-                at: offset, logStart: logStart, epochs: EpochHistory(epochs), producerSnapshot: producerSnapshot.map { ByteBuffer(bytes: $0) })
+                at: offset, logStart: logStart, epochs: EpochHistory(epochs),
+                producerSnapshot: producerSnapshot.map { ByteBuffer(bytes: $0) })
             try self.context.registry.storeLogStarts(self.volume)
         }
         tellProgress()

@@ -130,7 +130,8 @@ final class EngineContext: Sendable {
 
     init(
         broker: BrokerID, settings: ReplicatedLogSettings, environment: RuntimeEnvironment, meters: Meters,
-        membership: any InSyncReplicaStore, fetcher: any ReplicaFetcher, brokerEpoch: @escaping @Sendable () -> BrokerEpoch, logger: Logger
+        membership: any InSyncReplicaStore, fetcher: any ReplicaFetcher, brokerEpoch: @escaping @Sendable () -> BrokerEpoch,
+        logger: Logger
     ) {
         self.broker = broker
         self.settings = settings

@@ -35,8 +35,8 @@ public enum InSyncReplicaDecision: Sendable, Hashable {
     case accepted(PartitionAssignment)
     /// The record has changed meanwhile; its newer state will be applied, or has been.
     case superseded
-    /// A proposed member is dead, draining, or has restarted since it fetched.
-    case ineligible
+    /// Nothing was changed: a proposed member is dead, draining, or has restarted since it fetched, or the leader's own lease is gone.
+    case refused
 }
 
 /// The part of the cluster's metadata that a leader writes. Linearizable.

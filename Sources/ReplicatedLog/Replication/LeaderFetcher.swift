@@ -108,7 +108,9 @@ final class LeaderFetcher: Sendable {
             // A member that fell out goes back.
             if lane == .steady {
                 let members = Set(inSync)
-                for (id, entry) in state.entries where entry.lane == .steady && !members.contains(id) { state.entries[id]?.lane = .catchUp }
+                for (id, entry) in state.entries where entry.lane == .steady && !members.contains(id) {
+                    state.entries[id]?.lane = .catchUp
+                }
             }
             var due: [Entry] = []
             var resumeAt: MonotonicInstant?
@@ -225,7 +227,11 @@ final class LeaderFetcher: Sendable {
     private func bootstrap(_ answer: FetchedAnswer) async {
         let partition = answer.partition
         guard let bootstrap = context.tierBootstrap.withLock({ $0 }) else { return pause(partition) }
-        do { try await bootstrap(partition, leader, answer.request.currentLeaderEpoch) } catch {
+        do {
+            let offsets = try await context.fetcher.offsets(
+                of: partition.partition, from: leader, leaderEpoch: answer.request.currentLeaderEpoch)
+            try await bootstrap(partition, offsets)
+        } catch {
             context.logger.warning(
                 "follower cannot begin at the tier's end", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
             pause(partition)

@@ -18,7 +18,8 @@ public struct ReplicaFetchRequest: Sendable, Hashable {
     public var maxBytes: Int
 
     public init(
-        partition: PartitionID, fetchOffset: Offset, currentLeaderEpoch: LeaderEpoch, lastFetchedEpoch: LeaderEpoch, logStart: Offset,
+        partition: PartitionID, fetchOffset: Offset, currentLeaderEpoch: LeaderEpoch, lastFetchedEpoch: LeaderEpoch,
+        logStart: Offset,
         maxBytes: Int
     ) {
         self.partition = partition
@@ -53,13 +54,16 @@ public struct ReplicaFetchResponse: Sendable, Hashable {
     }
 }
 
-/// Where a follower may begin anew: ListOffsets earliest and latest as a replica asks them.
+/// Where a follower may begin anew: ListOffsets earliest, earliest local and latest, as a replica asks them.
 public struct LeaderOffsets: Sendable, Hashable {
     public var logStart: Offset
+    /// Lowest on the leader's volume.
+    public var localStart: Offset
     public var logEnd: Offset
 
-    public init(logStart: Offset, logEnd: Offset) {
+    public init(logStart: Offset, localStart: Offset, logEnd: Offset) {
         self.logStart = logStart
+        self.localStart = localStart
         self.logEnd = logEnd
     }
 }
