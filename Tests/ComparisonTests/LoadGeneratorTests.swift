@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 import Comparison
+import Dispatch
 import Foundation
 import KafkaNetwork
 import KafkaProtocol
@@ -170,6 +171,22 @@ import Testing
         }
     }
 
+    private static func lines(of handle: FileHandle) -> AsyncStream<Data> {
+        AsyncStream { continuation in
+            DispatchQueue(label: "answers").async {
+                var text = Data()
+                while case let data = handle.availableData, !data.isEmpty {
+                    text.append(data)
+                    while let end = text.firstIndex(of: UInt8(ascii: "\n")) {
+                        continuation.yield(Data(text[text.startIndex..<end]))
+                        text.removeSubrange(text.startIndex...end)
+                    }
+                }
+                continuation.finish()
+            }
+        }
+    }
+
     @Test func theProcessAnswersEachLineAndEndsWithItsInput() async throws {
         try await FakeBroker.with(topics: ["t": 1]) { _, bootstrap in
             let input = Pipe(), output = Pipe(), progress = Pipe()
@@ -186,22 +203,16 @@ import Testing
             try send(LoadCommand(id: 1, bootstrap: bootstrap, action: .fill(Self.fill(1 << 20))))
             try input.fileHandleForWriting.write(contentsOf: Data("nonsense\n".utf8))
             var answers: [Int: LoadAnswer.Outcome] = [:]
-            var text = Data()
-            func readAnswers(until count: Int) throws {
-                while answers.count < count {
-                    let data = output.fileHandleForReading.availableData
-                    guard !data.isEmpty else { return }
-                    text.append(data)
-                    while let end = text.firstIndex(of: UInt8(ascii: "\n")) {
-                        let answer = try JSONDecoder().decode(LoadAnswer.self, from: text[text.startIndex..<end])
-                        answers[answer.id] = answer.outcome
-                        text.removeSubrange(text.startIndex...end)
-                    }
+            var lines = Self.lines(of: output.fileHandleForReading).makeAsyncIterator()
+            func readAnswers(until count: Int) async throws {
+                while answers.count < count, let line = await lines.next() {
+                    let answer = try JSONDecoder().decode(LoadAnswer.self, from: line)
+                    answers[answer.id] = answer.outcome
                 }
             }
-            try readAnswers(until: 2)
+            try await readAnswers(until: 2)
             try send(LoadCommand(id: 2, bootstrap: bootstrap, action: .verify(topic: "t")))
-            try readAnswers(until: 3)
+            try await readAnswers(until: 3)
             try input.fileHandleForWriting.close()
             await process.value
             guard case .fill(let fill) = answers[1], case .verify(let verified) = answers[2], case .failed = answers[0] else {

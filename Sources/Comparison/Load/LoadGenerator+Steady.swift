@@ -13,32 +13,32 @@ extension LoadGenerator {
         guard load.recordsPerSecond > 0, load.producers > 0, load.seconds > 0 else {
             throw Failure("a steady load needs a rate, a producer and a time above 0")
         }
+        guard load.acks != 0 else { throw Failure("a steady load with acks=0 is never answered and has no response time") }
         let client = try client(bootstrap)
         let (view, partitions) = try await partitions(of: load.topic, client)
-        var made: [(LoopBound<LoadProducer>, ProducerPlan)] = []
+        var made: [LoopBound<LoadProducer>] = []
         for index in 0..<load.producers {
             let plan = ProducerPlan(
                 topic: load.topic, partitions: partitions, recordBytes: load.recordBytes, compressibleTo: load.compressibleTo,
                 pace: .rate(load.recordsPerSecond / Double(load.producers)), acks: load.acks, seed: load.seed &+ UInt64(index))
-            made.append((try await producer(plan, client), plan))
+            made.append(try await producer(plan, client))
         }
         let producers = made
         let starts = try await offsets(of: load.topic, partitions, timestamp: -1, client)
         let consumers = await consumers(load.consumers, topic: load.topic, from: starts, view, client)
         var ids: [ProducerIdentifier] = []
-        for (_, plan) in producers { ids.append(try await identifier(isIdempotent: plan.isIdempotent, client)) }
-        // A moment for connections to open before the first record is due.
-        let start = clock.now() + .milliseconds(100)
+        for producer in producers { ids.append(try await prepare(producer, view, client)) }
+        let start = clock.now() + .milliseconds(10)
         let from = start + .seconds(load.warmupSeconds)
         let until = from + .seconds(load.seconds)
         let window = CountedWindow(fromNanoseconds: from.nanoseconds, untilNanoseconds: until.nanoseconds)
         for consumer in consumers { await consumer.run { $0.count(window) } }
-        for ((producer, _), id) in zip(producers, ids) {
-            await begin(producer, id, view, startNanoseconds: start.nanoseconds, window: window)
+        for (producer, id) in zip(producers, ids) {
+            await begin(producer, id, startNanoseconds: start.nanoseconds, window: window)
         }
         let reporter = report(load.topic) { [clock] in
             var records: Int64 = 0
-            for (producer, _) in producers { records += await producer.run { $0.recordsAcknowledged } }
+            for producer in producers { records += await producer.run { $0.recordsAcknowledged } }
             let left = max(0, (until - clock.now()).inSeconds)
             return "\(records) records acknowledged, \(Int(left)) s to go"
         }
@@ -49,11 +49,20 @@ extension LoadGenerator {
         let cpu = ProcessCPU.own() - cpuBefore
 
         await withTaskGroup(of: Void.self) { group in
-            for (producer, _) in producers { group.addTask { await producer.stop(within: Self.drainLimit) } }
+            for producer in producers { group.addTask { await producer.stop(within: Self.drainLimit) } }
         }
         var total = ProducerMeasure()
-        for (producer, _) in producers { total.merge(await producer.run { $0.takeMeasure() }) }
+        var failure: String?
+        for producer in producers {
+            let (measure, first) = await producer.run { ($0.takeMeasure(), $0.firstFailure) }
+            total.merge(measure)
+            failure = failure ?? first
+        }
+        if let failure { progress("\(load.topic): the first failure was: \(failure)") }
         let consumed = try await finish(consumers, topic: load.topic, partitions, client)
+        guard total.response.count > 0 else {
+            throw Failure("nothing was acknowledged by \(load.topic): \(failure ?? "no broker refused anything")")
+        }
         return SteadyOutcome(
             records: total.records, bytes: total.bytes, seconds: load.seconds, recordsConsumed: consumed.records,
             errors: total.errors,

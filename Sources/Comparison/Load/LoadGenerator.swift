@@ -90,18 +90,20 @@ package final class LoadGenerator: Sendable {
         }
     }
 
-    /// A producer id for an idempotent producer, none for another.
-    func identifier(isIdempotent: Bool, _ client: KafkaClient) async throws -> ProducerIdentifier {
-        isIdempotent ? try await client.initializeProducerID() : .none
+    /// Gets a producer all it needs to send at once: connections, and an id if it is idempotent.
+    func prepare(_ producer: LoopBound<LoadProducer>, _ view: ClusterView, _ client: KafkaClient) async throws -> ProducerIdentifier
+    {
+        await producer.wait { producer, done in producer.connect(view, done) }
+        return await producer.run { $0.plan.isIdempotent } ? try await client.initializeProducerID() : .none
     }
 
     func begin(
-        _ producer: LoopBound<LoadProducer>, _ identifier: ProducerIdentifier, _ view: ClusterView, startNanoseconds: Int64,
+        _ producer: LoopBound<LoadProducer>, _ identifier: ProducerIdentifier, startNanoseconds: Int64,
         window: CountedWindow = CountedWindow()
     ) async {
         await producer.run {
             $0.window = window
-            $0.begin(view, identifier, startNanoseconds: startNanoseconds)
+            $0.begin(identifier, startNanoseconds: startNanoseconds)
         }
     }
 
@@ -117,9 +119,9 @@ package final class LoadGenerator: Sendable {
         // As large as brokers take by default, and small enough that the last one does not overshoot by much.
         plan.batchBytesMax = Int(min(1_000_000, max(load.bytes / 16, 16_384)))
         let producer = try await producer(plan, client)
-        let identifier = try await identifier(isIdempotent: plan.isIdempotent, client)
+        let identifier = try await prepare(producer, view, client)
         let start = clock.now()
-        await begin(producer, identifier, view, startNanoseconds: start.nanoseconds)
+        await begin(producer, identifier, startNanoseconds: start.nanoseconds)
         let reporter = report("\(load.topic)-\(load.partition)") {
             let bytes = await producer.run { $0.bytesAcknowledged }
             return "\(bytes >> 20) of \(load.bytes >> 20) MiB acknowledged"
@@ -151,7 +153,7 @@ package final class LoadGenerator: Sendable {
             pace: .rate(load.recordsPerSecond), acks: load.acks, seed: load.seed)
         plan.linger = .zero
         let producer = try await producer(plan, client, watchesGaps: true)
-        let identifier = try await identifier(isIdempotent: plan.isIdempotent, client)
+        let identifier = try await prepare(producer, view, client)
         let probe = Probe(producer: producer, normalIntervalSeconds: Double(partitions.count) / load.recordsPerSecond)
         let isNew = state.withLock { state in
             guard state.probes[load.name] == nil else { return false }
@@ -159,7 +161,7 @@ package final class LoadGenerator: Sendable {
             return true
         }
         guard isNew else { throw Failure("there is a probe named \(load.name) already") }
-        await begin(producer, identifier, view, startNanoseconds: clock.now().nanoseconds)
+        await begin(producer, identifier, startNanoseconds: clock.now().nanoseconds)
         await producer.wait { producer, done in producer.whenFirstAcknowledged(done) }
     }
 

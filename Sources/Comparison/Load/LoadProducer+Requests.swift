@@ -91,11 +91,13 @@ extension LoadProducer {
         }
         for due in batch.due {
             guard let due = due.within(window) else { continue }
-            measure.response.record(
-                firstNanoseconds: now - due.intendedNanoseconds, stepNanoseconds: due.intervalNanoseconds, count: due.count)
             measure.delay.record(
                 firstNanoseconds: batch.firstSentNanoseconds - due.intendedNanoseconds, stepNanoseconds: due.intervalNanoseconds,
                 count: due.count)
+            // What is not answered has no response time.
+            guard plan.acks != 0 else { continue }
+            measure.response.record(
+                firstNanoseconds: now - due.intendedNanoseconds, stepNanoseconds: due.intervalNanoseconds, count: due.count)
             measure.publish.record(nanoseconds: now - batch.firstSentNanoseconds, count: due.count)
         }
         noteFirstAcknowledgement()
@@ -181,6 +183,7 @@ extension LoadProducer {
             guard !isClosed else { return Task { await connection.close() }.forget() }
             link.produceVersion = try connection.version(of: ProduceRequest.self, versionMax: 9)
             link.connection = connection
+            reportIfConnected()
             pump()
         } catch {
             note("\(error)")
@@ -191,6 +194,7 @@ extension LoadProducer {
     private func lost(_ link: Link, to broker: BrokerID) {
         if links[broker] === link { links[broker] = nil }
         for (partition, leader) in leaders where leader == broker { leaders[partition] = nil }
+        reportIfConnected()
         refreshMetadata()
     }
 

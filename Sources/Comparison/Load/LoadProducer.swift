@@ -43,6 +43,7 @@ final class LoadProducer {
     var identifier = ProducerIdentifier.none
     var firstFailure: String?
 
+    private var hasBegun = false
     /// Nothing new falls due.
     private(set) var isStopping = false
     /// Nothing is sent any more.
@@ -53,6 +54,7 @@ final class LoadProducer {
     private var timerNanoseconds: Int64 = .max
     var isRefreshing = false
     var isRenewingID = false
+    private var onConnected: [() -> Void] = []
     private var onDrained: [() -> Void] = []
     private var onFirstAcknowledgement: [() -> Void] = []
 
@@ -86,16 +88,39 @@ final class LoadProducer {
 
     // MARK: Life
 
-    /// Begins to send. `view` must know the topic's leaders.
-    func begin(_ view: ClusterView, _ identifier: ProducerIdentifier, startNanoseconds: Int64) {
-        self.identifier = identifier
+    /// Opens connections to the leaders that `view` names, and calls `body` when each is open or has failed.
+    func connect(_ view: ClusterView, _ body: @escaping () -> Void) {
         adopt(view)
+        onConnected.append(body)
+        for leader in Set(leaders.values) { _ = openLink(to: leader) }
+        reportIfConnected()
+    }
+
+    func reportIfConnected() {
+        guard links.values.allSatisfy({ $0.connection != nil }) else { return }
+        let waiting = onConnected
+        onConnected = []
+        for body in waiting { body() }
+    }
+
+    /// Begins to send.
+    func begin(_ identifier: ProducerIdentifier, startNanoseconds: Int64) {
+        self.identifier = identifier
+        hasBegun = true
         if case .rate(let rate) = plan.pace {
             schedule = SendSchedule(
                 recordsPerSecond: rate, partitionCount: plan.partitions.count, firstPartition: Int(number),
                 recordsPerBatchMax: recordsPerBatchMax, linger: plan.linger, startNanoseconds: startNanoseconds)
             schedule?.endNanoseconds = window.untilNanoseconds
         }
+        pump()
+    }
+
+    /// Goes on at another rate. Only for a pace that has one.
+    func changeRate(recordsPerSecond: Double) {
+        let now = clock.now().nanoseconds
+        takeDue(at: now)
+        schedule?.changeRate(recordsPerSecond: recordsPerSecond, at: now)
         pump()
     }
 
@@ -151,7 +176,7 @@ final class LoadProducer {
 
     /// Lets fall due what is due, and sends what can be sent.
     func pump() {
-        guard !isClosed else { return }
+        guard hasBegun, !isClosed else { return }
         let now = clock.now().nanoseconds
         if !isStopping { takeDue(at: now) }
         // One batch per partition and request; another round while a full set could be sent.

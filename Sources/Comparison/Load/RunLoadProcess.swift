@@ -16,24 +16,41 @@ internal import Synchronization
 package func runLoadProcess(
     input: FileHandle = .standardInput, output: FileHandle = .standardOutput, progress: FileHandle = .standardError
 ) async {
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
     let told = LineWriter(progress)
     let answers = LineWriter(output)
-    let generator = LoadGenerator(group: group, clock: SystemClock(), randomness: SystemRandomSource()) {
-        told.write(Data("load: \($0)".utf8))
-    }
-    await withDiscardingTaskGroup { tasks in
-        for await line in lines(of: input) {
-            tasks.addTask {
-                let answer = await generator.answer(line)
-                if let bytes = try? JSONEncoder().encode(answer) { answers.write(bytes) }
+    await LoadGenerator.withOwnLoops(progress: { told.write(Data("load: \($0)".utf8)) }) { generator in
+        await withDiscardingTaskGroup { tasks in
+            for await line in lines(of: input) {
+                tasks.addTask {
+                    let answer = await generator.answer(line)
+                    if let bytes = try? JSONEncoder().encode(answer) { answers.write(bytes) }
+                }
             }
+            // Whoever spoke to us has gone: nobody waits for what is still under way.
+            await generator.close()
+            tasks.cancelAll()
         }
-        // Whoever spoke to us has gone: nobody waits for what is still under way.
-        await generator.close()
-        tasks.cancelAll()
     }
-    try? await group.shutdownGracefully()
+}
+
+extension LoadGenerator {
+    /// Calls `body` with a generator that has the machine's clock and event loops of its own, which end with it.
+    static func withOwnLoops<Value, Failure: Error>(
+        progress: @escaping @Sendable (String) -> Void, _ body: (LoadGenerator) async throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: min(2, System.coreCount))
+        let generator = LoadGenerator(group: group, clock: SystemClock(), randomness: SystemRandomSource(), progress: progress)
+        do throws(Failure) {
+            let value = try await body(generator)
+            await generator.close()
+            try? await group.shutdownGracefully()
+            return value
+        } catch {
+            await generator.close()
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
 }
 
 /// Writes whole lines from any thread.
