@@ -66,7 +66,6 @@ extension TieredEngine {
     /// Everything sealed is in the tier, local and total retention are applied, and what is due is deleted, as far as this broker's roles go.
     /// A follower waits a while for its leader's uploads (``TieredSettings/settlePatience``). Active segments stay as they are.
     public func settle() async throws(LogError) {
-        try await tail.settle()
         let failures = await withTaskGroup(of: LogError?.self) { group in
             for log in heldLogs {
                 group.addTask { [settings = parts.settings] in
@@ -78,6 +77,8 @@ extension TieredEngine {
             }
             return await group.reduce(into: [LogError]()) { failures, failure in if let failure { failures.append(failure) } }
         }
+        // Last: what was freed above is taken off the volume by the tail.
+        try await tail.settle()
         if let failure = failures.first { throw failure }
     }
 

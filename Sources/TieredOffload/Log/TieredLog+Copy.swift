@@ -6,6 +6,7 @@ internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
 internal import LogSegments
+internal import RuntimeEnvironment
 internal import Synchronization
 internal import Logging
 
@@ -15,7 +16,7 @@ extension TieredLog {
         let epoch = assignment.leaderEpoch
         let offsets = tail.offsets
         let bound = min(offsets.highWatermark, offsets.lastStable)
-        for segment in source.sealedSegments(below: offsets.logEnd) {
+        for segment in await sealedSegments(below: offsets.logEnd) {
             guard segment.endOffset <= bound else {
                 // An open transaction below it: the next round looks again.
                 if offsets.highWatermark < segment.endOffset { state.withLock { $0.awaitedHighWatermark = segment.endOffset } }
@@ -34,8 +35,17 @@ extension TieredLog {
                 "Segment copied to the tier",
                 metadata: ["partition": "\(partition)", "offset": "\(segment.baseOffset)", "bytes": "\(segment.sizeInBytes)"])
             // Not at the end: a volume that is short of space gets it back segment by segment.
-            try await applyLocalRetention()
+            if hasLocalRetention { try await applyLocalRetention() }
         }
+    }
+
+    /// Off the cooperative threads: the tail may look at its files for it.
+    func sealedSegments(below bound: Offset) async -> [SealedSegment] {
+        await parts.worker.run { [source] in source.sealedSegments(below: bound) }
+    }
+
+    private var hasLocalRetention: Bool {
+        state.withLock { $0.configuration.localRetentionBytes != nil || $0.configuration.localRetentionTime != nil }
     }
 
     /// nil once this broker no longer leads at `epoch`, or is closed.

@@ -19,7 +19,8 @@ extension TieredLog {
             let key = TierKey.log(segment)
             let range: Range<Int64>
             do throws(LogError) {
-                range = try await parts.reader.read(segment, from: offset, maxBytes: 1, minOneBatch: true).range
+                range = try await parts.reader.read(segment, from: offset, below: segment.endOffset, maxBytes: 1, minOneBatch: true)
+                    .range
             } catch {
                 copies.append(
                     PhysicalCopy(

@@ -35,12 +35,12 @@ extension TieredLog {
                     "\(partition): offset \(offset) lies in the object store; the follower starts at \(local.localStart) from there"
                 )
             }
-            let batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, below: local.logEnd)
+            let batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
             return ReadResult(records: LogSlices(batches.buffer), offsets: offsets)
         }
     }
 
-    private func demandLeadership(at epoch: LeaderEpoch?) throws(LogError) {
+    func demandLeadership(at epoch: LeaderEpoch?) throws(LogError) {
         let assignment = tail.assignment
         guard assignment.leader == parts.broker else {
             throw LogError(.notLeader, "\(partition) is not led by this broker; refresh the metadata")
@@ -53,14 +53,15 @@ extension TieredLog {
     }
 
     /// Whole batches from the one that holds `offset`, all of one segment.
-    private func readTier(from offset: Offset, maxBytes: Int, minOneBatch: Bool, below end: Offset) async throws(LogError)
+    private func readTier(from offset: Offset, maxBytes: Int, minOneBatch: Bool) async throws(LogError)
         -> RecordBatches
     {
         var failure: LogError?
         for segment in try await segments(holding: offset) {
+            let end = SegmentView.end(of: segment, from: offset, in: history)
             do throws(LogError) {
                 return try await parts.reader.read(
-                    segment, from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch
+                    segment, from: offset, below: end, maxBytes: maxBytes, minOneBatch: minOneBatch
                 ).batches
             } catch {
                 // A second copy of these offsets, left by a change of leader, may be whole.

@@ -27,7 +27,7 @@ extension TieredLog {
         let (view, history, now) = (catalog.view, history, now)
         var bytes = tail.sizeInBytes
         var bound: Offset?
-        for segment in source.sealedSegments(below: offsets.highWatermark) {
+        for segment in await sealedSegments(below: offsets.highWatermark) {
             if segment.endOffset > offsets.logStart {
                 guard view.covers(max(segment.baseOffset, offsets.logStart)..<segment.endOffset, in: history) else { break }
                 let isTooMuch = configuration.localRetentionBytes.map { bytes - segment.sizeInBytes >= $0 } ?? false

@@ -17,7 +17,7 @@ extension TieredLog {
         var deadline = clock.now() + patience
         var end = catalog.view.end
         // A follower waits for its leader's uploads, a leader for the high watermark.
-        while hasUncoveredSegments, clock.now() < deadline {
+        while await hasUncoveredSegments(), clock.now() < deadline {
             do {
                 try await clock.sleep(for: .milliseconds(20))
             } catch { return }
@@ -29,11 +29,11 @@ extension TieredLog {
         try await round()
     }
 
-    private var hasUncoveredSegments: Bool {
+    private func hasUncoveredSegments() async -> Bool {
         guard !state.withLock({ $0.isClosed }) else { return false }
         let offsets = tail.offsets
         let (view, history) = (catalog.view, history)
-        return source.sealedSegments(below: offsets.logEnd).contains { segment in
+        return await sealedSegments(below: offsets.logEnd).contains { segment in
             let start = max(segment.baseOffset, offsets.logStart)
             return start < segment.endOffset && !view.covers(start..<segment.endOffset, in: history)
         }

@@ -8,6 +8,7 @@ public import LogModel
 extension TieredLog {
     public func offset(forTimestamp timestamp: Timestamp) async throws(LogError) -> TimestampedOffset? {
         let offsets = tail.offsets
+        try demandLeadership(at: nil)
         var next = offsets.logStart
         for segment in tierOnly(offsets) {
             if segment.maxTimestamp >= timestamp,
@@ -50,7 +51,8 @@ extension RemoteReader {
         let index = try await timeIndex(of: segment)
         var next = max(range.lowerBound, index.offset(before: timestamp))
         while next < range.upperBound {
-            let batches = try await read(segment, from: next, maxBytes: Self.scanBytes, minOneBatch: true).batches
+            let batches = try await read(segment, from: next, below: range.upperBound, maxBytes: Self.scanBytes, minOneBatch: true)
+                .batches
             guard let last = batches.entries.last else { return nil }
             for entry in batches.entries where entry.header.maxTimestamp >= timestamp {
                 if let found = try Self.record(of: entry, batches, atOrAfter: timestamp, in: range, segment) { return found }

@@ -128,7 +128,7 @@ package struct SegmentView: Sendable {
         while true {
             if let segment = segment(holding: next, in: history) {
                 chain.append(segment)
-                next = segment.endOffset
+                next = Self.end(of: segment, from: next, in: history)
             } else {
                 let index = firstIndex(above: next)
                 guard index < segments.count else { return chain }
@@ -144,9 +144,16 @@ package struct SegmentView: Sendable {
         var next = range.lowerBound
         while next < range.upperBound {
             guard let segment = segment(holding: next, in: history) else { return false }
-            next = segment.endOffset
+            next = Self.end(of: segment, from: next, in: history)
         }
         return true
+    }
+
+    /// How far `segment`, read from `offset` on, is what the log holds: its end, or where an unclean election made the log go another way.
+    package static func end(of segment: RemoteSegment, from offset: Offset, in history: EpochHistory) -> Offset {
+        let turns = (segment.epochs + history.entries(covering: offset..<segment.endOffset)).map(\.startOffset)
+        return turns.filter { $0 > offset && $0 < segment.endOffset && !belongs(segment, at: $0, to: history) }.min()
+            ?? segment.endOffset
     }
 
     private static func belongs(_ segment: RemoteSegment, at offset: Offset, to history: EpochHistory) -> Bool {

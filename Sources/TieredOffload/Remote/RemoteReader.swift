@@ -38,24 +38,25 @@ final class RemoteReader: Sendable {
 
     /// Whole batches of `segment` from the one that holds `offset`, up to `maxBytes`; the first whole even if larger, if `minOneBatch`.
     ///
+    /// - Parameter end: Batches from there on are not served.
     /// - Throws: ``LogError/Code/corruptLog`` naming object and byte; ``LogError/Code/notAvailable`` while the store does not answer;
     ///   ``LogError/Code/offsetOutOfRange`` if the objects are gone.
     func read(
-        _ segment: RemoteSegment, from offset: Offset, maxBytes: Int, minOneBatch: Bool
+        _ segment: RemoteSegment, from offset: Offset, below end: Offset, maxBytes: Int, minOneBatch: Bool
     ) async throws(LogError) -> Stretch {
         let object = TierKey.log(segment)
         do throws(LogError) {
-            return try await read(segment, object, from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
+            return try await read(segment, object, from: offset, below: end, maxBytes: maxBytes, minOneBatch: minOneBatch)
         } catch {
             guard error.code == .corruptLog else { throw error }
             // Perhaps what was received, not what is stored: ask once more.
             await chunks.forget(object)
-            return try await read(segment, object, from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
+            return try await read(segment, object, from: offset, below: end, maxBytes: maxBytes, minOneBatch: minOneBatch)
         }
     }
 
     private func read(
-        _ segment: RemoteSegment, _ object: String, from offset: Offset, maxBytes: Int, minOneBatch: Bool
+        _ segment: RemoteSegment, _ object: String, from offset: Offset, below bound: Offset, maxBytes: Int, minOneBatch: Bool
     ) async throws(LogError) -> Stretch {
         let size = segment.sizeInBytes
         var position = try await offsetIndex(of: segment).position(of: offset)
@@ -79,7 +80,7 @@ final class RemoteReader: Sendable {
                     continue
                 }
                 let slice = bytes.getSlice(at: bytes.readerIndex + skipped, length: Int(wanted - start)) ?? ByteBuffer()
-                let batches = try Self.verified(slice, at: start, of: segment, object)
+                let batches = try Self.verified(slice, at: start, of: segment, below: bound, object)
                 let end = start + Int64(batches.sizeInBytes)
                 note(end, of: object, from: start)
                 return Stretch(batches: batches, range: start..<end)
@@ -117,7 +118,7 @@ final class RemoteReader: Sendable {
 
     /// The whole batches of `slice`; those after a damaged one are left for the next read to name it.
     private static func verified(
-        _ slice: ByteBuffer, at start: Int64, of segment: RemoteSegment, _ object: String
+        _ slice: ByteBuffer, at start: Int64, of segment: RemoteSegment, below bound: Offset, _ object: String
     ) throws(LogError) -> RecordBatches {
         var end = 0
         var failure: LogError?
@@ -138,6 +139,7 @@ final class RemoteReader: Sendable {
                         failure = corrupt(object, start + Int64(end), "the batch's offset \(header.baseOffset) is out of order")
                         return
                     }
+                    guard header.baseOffset < bound else { return }
                     next = header.endOffset
                     end += header.sizeInBytes
                 } catch RecordBatchError.truncated { return } catch {
