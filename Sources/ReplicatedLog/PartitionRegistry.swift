@@ -48,8 +48,8 @@ final class PartitionRegistry: Sendable {
         try store(.logStart, volume) { partition in
             let log = partition.log
             let start = log.logStart
-            // As Kafka: where the first segment's name says it already, no line is needed.
-            return start == log.segments[0].baseOffset ? nil : start
+            // As Kafka: where the first segment's name says it already, no line is needed. With a tier below, that segment may go at any time.
+            return start == log.segments[0].baseOffset && !partition.context.settings.startMayBeRemote ? nil : start
         }
     }
 

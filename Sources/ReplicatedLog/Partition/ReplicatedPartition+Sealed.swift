@@ -22,11 +22,11 @@ extension ReplicatedPartition: SealedSegmentSource {
     @discardableResult
     public func freeLocalSegments(below offset: Offset) async throws -> Int64 {
         let freed = try await onWriter { () throws(SegmentError) in
-            let freed = try self.log.removeSegments(at: self.context.environment.clock.now(), raisesLogStart: false) {
+            // Before the files go: after a crash in between, the first segment left would be taken for the log's start.
+            try self.context.registry.storeLogStarts(self.volume)
+            return try self.log.removeSegments(at: self.context.environment.clock.now(), raisesLogStart: false) {
                 (segment) throws(SegmentError) in segment.endOffset <= offset
             }
-            if freed > 0 { try self.context.registry.storeLogStarts(self.volume) }
-            return freed
         }
         tellProgress()
         return freed

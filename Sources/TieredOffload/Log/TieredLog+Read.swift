@@ -19,6 +19,8 @@ extension TieredLog {
                     var result = try await tail.read(
                         from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, bound: bound, reader: reader,
                         currentLeaderEpoch: currentLeaderEpoch)
+                    // Freed meanwhile: the tail may have begun with what it still has, past the offset.
+                    guard offset < local.logStart || offset >= tail.offsets.localStart else { continue }
                     result.offsets = withTiers(result.offsets)
                     return result
                 } catch {
