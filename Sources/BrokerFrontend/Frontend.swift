@@ -58,7 +58,9 @@ package final class Frontend: RequestDispatcher {
             clientID: request.clientID)
         guard let entry else { return .closeConnection(reason: "there is no API with key \(request.apiKey)") }
         guard entry.versions.contains(request.apiVersion) else {
-            if request.apiKey == ApiVersionsRequest.apiKey, let frame = context.frame(ApiVersionsHandler.refusal, as: .control) {
+            if request.apiKey == ApiVersionsRequest.apiKey,
+                let frame = context.at(version: 0).frame(ApiVersionsHandler.refusal, as: .control)
+            {
                 return .respond(frame)
             }
             return .closeConnection(
@@ -90,10 +92,9 @@ package final class Frontend: RequestDispatcher {
         }
     }
 
-    /// Answers what waits and stops the timers. Requests that come later find no groups.
+    /// Answers what waits, as if its time were up. Requests that come later find no groups and wait for nothing.
     package func shutdown() async {
-        await groups.shutdown()
-        purgatory.pokeAll()
+        groups.shutdown()
         timers.stop()
     }
 }

@@ -50,6 +50,12 @@ struct RequestContext: Sendable {
 
     var logMetadata: Logger.Metadata { ["client": "\(clientID ?? "")", "peer": "\(connection.peer)"] }
 
+    /// For an answer in another version than the request's.
+    func at(version: Int16) -> RequestContext {
+        RequestContext(
+            frontend: frontend, connection: connection, version: version, correlationID: correlationID, clientID: clientID)
+    }
+
     /// The frame of an answer, or nil, with the reason in the log, if it cannot be written at the request's version.
     func frame<Response: KafkaResponse>(_ response: Response, as networkClass: NetworkClass) -> ResponseFrame? {
         do throws(CodecError) {

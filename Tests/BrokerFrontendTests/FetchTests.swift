@@ -141,6 +141,14 @@ import Testing
         #expect(broker.meters.snapshot["network.replication"]! > 0)
     }
 
+    @Test func aWaitingFetchEndsWithTheBroker() async throws {
+        let broker = try await broker()
+        async let waiting = broker.ask(TestBroker.fetchRequest("t", maxWaitMs: 60_000), version: 12)
+        await eventually { broker.cluster.clock.sleeperCount > 0 }
+        await broker.frontend.shutdown()
+        #expect(try await waiting.responses[0].partitions[0].errorCode == .none)
+    }
+
     @Test func manyWaitingFetchesAreAllAnswered() async throws {
         let broker = try await broker()
         try await withThrowingTaskGroup(of: [String].self) { group in

@@ -61,7 +61,7 @@ final class GroupCoordinator: Sendable {
 
     func resign(_ number: Int32) { state.withLock { $0.partitions.removeValue(forKey: number) }?.resign() }
 
-    func shutdown() async {
+    func shutdown() {
         let (partitions, expiry) = state.withLock { state in
             state.isShutDown = true
             defer { state.partitions = [:] }

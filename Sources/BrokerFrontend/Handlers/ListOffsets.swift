@@ -62,6 +62,14 @@ enum ListOffsetsHandler: Handler {
                 return answer
             default: found = try await log.offset(forTimestamp: Timestamp(asked.timestamp))
             }
+            // A new leader does not know yet how far its predecessor had let readers see: no answer may go back behind that.
+            if asked.timestamp != Special.earliest, asked.timestamp != Special.earliestLocal,
+                let started = try startOfEpoch(log), started > log.offsets.highWatermark,
+                found.map({ $0.offset >= log.offsets.highWatermark }) ?? true
+            {
+                answer.errorCode = context.version >= 5 ? .offsetNotAvailable : .leaderNotAvailable
+                return answer
+            }
             // A record that the reader may not see yet is not there.
             if let found, asked.timestamp < 0 || found.offset < end(log.offsets) {
                 answer.offset = found.offset.rawValue
@@ -72,6 +80,13 @@ enum ListOffsetsHandler: Handler {
             answer.errorCode = ErrorCode(error)
         }
         return answer
+    }
+
+    /// Where the log's leader epoch began: at the end of the one before.
+    private static func startOfEpoch(_ log: any PartitionLog) throws(LogError) -> Offset? {
+        let epoch = log.assignment.leaderEpoch
+        guard epoch > LeaderEpoch(0) else { return nil }
+        return try log.endOffset(forEpoch: LeaderEpoch(epoch.rawValue - 1))?.endOffset
     }
 
     private static func ended(_ offset: Offset, _ epoch: LeaderEpoch) -> TimestampedOffset {

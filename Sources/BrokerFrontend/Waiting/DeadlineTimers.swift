@@ -34,21 +34,23 @@ package final class DeadlineTimers: Sendable {
 
     package init(clock: any Clock) { self.clock = clock }
 
-    /// Runs `action` once at `deadline` or a little later, on a task of the timers: it must be quick.
+    /// Runs `action` once at `deadline` or a little later, on a task of the timers: it must be quick. At once after ``stop()``.
     @discardableResult
     package func schedule(at deadline: MonotonicInstant, _ action: @escaping @Sendable () -> Void) -> Handle {
-        state.withLock { state in
+        let (handle, isStopped) = state.withLock { state in
             state.lastNumber += 1
             let number = state.lastNumber
-            guard !state.isStopped else { return Handle(number: number) }
+            guard !state.isStopped else { return (Handle(number: number), true) }
             state.actions[number] = action
             Self.push(Entry(deadline: deadline, number: number), &state.queue)
             if state.sleepsUntil.map({ deadline < $0 }) ?? true {
                 state.sleeper?.cancel()
                 startSleeping(until: deadline, &state)
             }
-            return Handle(number: number)
+            return (Handle(number: number), false)
         }
+        if isStopped { action() }
+        return handle
     }
 
     /// - Returns: False if it ran already, or runs now.
@@ -57,15 +59,18 @@ package final class DeadlineTimers: Sendable {
         state.withLock { $0.actions.removeValue(forKey: handle.number) != nil }
     }
 
-    /// Nothing runs any more.
+    /// Every wait ends now, as if its time were up.
     package func stop() {
-        let sleeper = state.withLock { state in
+        let (sleeper, actions) = state.withLock { state in
             state.isStopped = true
-            state.actions = [:]
-            state.queue = []
-            return state.sleeper
+            defer {
+                state.actions = [:]
+                state.queue = []
+            }
+            return (state.sleeper, state.actions.sorted { $0.key < $1.key }.map(\.value))
         }
         sleeper?.cancel()
+        for action in actions { action() }
     }
 
     private func startSleeping(until deadline: MonotonicInstant, _ state: inout State) {

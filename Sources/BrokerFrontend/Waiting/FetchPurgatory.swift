@@ -23,11 +23,6 @@ final class FetchPurgatory: Sendable {
 
     /// The broker holds nothing of the partition any more; whoever waits looks again, and finds out.
     func drop(_ partition: PartitionID) { lists.withLock { $0.removeValue(forKey: partition) }?.poke() }
-
-    /// Everybody looks again.
-    func pokeAll() {
-        for list in lists.withLock({ Array($0.values) }) { list.poke() }
-    }
 }
 
 /// The fetches that wait for one partition.
