@@ -138,7 +138,7 @@ let package = Package(
         tests("KafkaProtocol", ["KafkaProtocol", "LogModel", nioCore]),
         tests("ObjectStore", ["ObjectStore", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, crypto]),
         tests("ClusterMetadata", ["ClusterMetadata", "LogModel", "RuntimeEnvironment", "SimulationKit", logging]),
-        tests("LogSegments", ["LogSegments", "LogModel", "RuntimeEnvironment", "SimulationKit", nioCore]),
+        tests("LogSegments", ["LogSegments", "LogModel", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, crypto]),
         tests("InMemoryLog", ["InMemoryLog", "LogEngine", "LogEngineTesting", "LogModel", "RuntimeEnvironment", nioCore]),
         tests(
             "ReplicatedLog",

@@ -16,6 +16,16 @@ final class PartitionRegistry: Sendable {
     }
 
     private let held = Mutex<[PartitionID: Held]>([:])
+    /// Partition epochs of the records that took a partition away: what is older must not bring it back.
+    private let dropped = Mutex<[PartitionID: Int64]>([:])
+
+    func noteDropped(_ partition: PartitionID, by partitionEpoch: Int64) {
+        dropped.withLock { $0[partition] = max(partitionEpoch, $0[partition] ?? partitionEpoch) }
+    }
+
+    func isOutdated(_ partition: PartitionID, _ partitionEpoch: Int64) -> Bool {
+        dropped.withLock { $0[partition].map { partitionEpoch <= $0 } ?? false }
+    }
 
     func add(_ partition: ReplicatedPartition, isApplied: Bool) {
         held.withLock { $0[partition.partition] = Held(partition: partition, isApplied: isApplied) }

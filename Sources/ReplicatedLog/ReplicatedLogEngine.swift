@@ -71,9 +71,11 @@ public final class ReplicatedLogEngine: LogEngine {
             guard let held = context.registry.find(id) else { return nil }
             // An older record that does not name us says nothing about now.
             if assignment.partitionEpoch < held.assignment.partitionEpoch { return context.registry.findApplied(id) }
+            context.registry.noteDropped(id, by: assignment.partitionEpoch)
             try await drop(held)
             return nil
         }
+        guard !context.registry.isOutdated(id, assignment.partitionEpoch) else { return nil }
         let partition: ReplicatedPartition
         if let held = context.registry.find(id) {
             partition = held

@@ -31,6 +31,14 @@ extension SegmentedLog {
         if wasSealed { _ = try segment.indexes() }
         if case .at(let place) = place {
             newEnd = try segment.header(at: place.position)?.baseOffset ?? newEnd
+            if newEnd < logStart {
+                // The log start lies inside the batch that goes, and nothing readable is left.
+                let start = logStart
+                try restart(
+                    at: start, logStart: start, epochs: EpochHistory(epochs.entries.filter { $0.startOffset < start }),
+                    producerSnapshot: nil)
+                return start
+            }
             // Readers first: nobody may find a place that is about to go.
             segment.cut(toPosition: place.position, endOffset: newEnd)
             let file = try segment.openFile(forWriting: true)

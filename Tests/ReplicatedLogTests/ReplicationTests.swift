@@ -1,0 +1,245 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import LogEngine
+import LogModel
+import Metering
+import NIOCore
+import ReplicatedLog
+import RuntimeEnvironment
+import SimulationKit
+import Synchronization
+import Testing
+
+@Suite struct ReplicationTests {
+    @Test func followersHoldWhatIsAcknowledgedByAll() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        var receipts: [AppendReceipt] = []
+        for index in 0..<100 { receipts.append(try cluster.log(1).append(Sent.batch("a\(index)"), acks: .all, epoch: nil)) }
+        for receipt in receipts { try await receipt.durable.wait() }
+        for id in [Int32(2), 3] { #expect(cluster.log(id).offsets.logEnd == Offset(100)) }
+        let content = try await cluster.content(1)
+        #expect(try await cluster.content(2) == content)
+        #expect(try await cluster.content(3) == content)
+        #expect(await eventually { cluster.log(2).offsets.highWatermark == Offset(100) })
+        #expect(await eventually { cluster.log(3).offsetLag == 0 })
+        await cluster.shutdown()
+    }
+
+    @Test func followersRefuseAppendsAndConsumers() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        #expect(throws: LogError.self) { try cluster.log(2).append(Sent.batch("x"), acks: .all, epoch: nil) }
+        await #expect(throws: LogError.self) {
+            try await cluster.log(2).read(
+                from: .zero, maxBytes: 100, minOneBatch: true, bound: .highWatermark, reader: .consumer, currentLeaderEpoch: nil)
+        }
+        await cluster.shutdown()
+    }
+
+    @Test func aDeadLeadersUnacknowledgedTailIsCutOffAndNothingAcknowledgedIsLost() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        for index in 0..<20 {
+            try await cluster.log(1).append(Sent.batch("acknowledged\(index)", records: 2), acks: .all, epoch: nil).durable.wait()
+        }
+        cluster.isolate(1)
+        // Nobody but the leader has these; their producer never hears of them.
+        let lost = try (0..<5).map { try cluster.log(1).append(Sent.batch("lost\($0)"), acks: .all, epoch: nil) }
+        #expect(await eventually { cluster.log(1).offsets.logEnd == Offset(45) })
+        try await cluster.elect(2, inSync: [2, 3])
+        for index in 0..<10 {
+            try await cluster.log(2).append(Sent.batch("after\(index)"), acks: .all, epoch: nil).durable.wait()
+        }
+        #expect(lost.allSatisfy { $0.durable.outcome == nil })
+        cluster.rejoin(1)
+        try await cluster.tell(cluster.records[cluster.partition]!)
+        for receipt in lost {
+            let error = await #expect(throws: LogError.self) { try await receipt.durable.wait() }
+            #expect(error?.code == .notLeader)
+        }
+        #expect(await eventually { cluster.log(1).offsets.logEnd == Offset(50) })
+        let content = try await cluster.content(2)
+        #expect(try await cluster.content(1) == content)
+        #expect(try await cluster.content(3) == content)
+        #expect(
+            try cluster.log(1).endOffset(forEpoch: LeaderEpoch(0)) == EpochEndOffset(epoch: LeaderEpoch(0), endOffset: Offset(40)))
+        await cluster.shutdown()
+    }
+
+    @Test func aLateFollowerLeavesTheInSyncSetAndComesBack() async throws {
+        let cluster = try await Cluster(lagTimeMax: .milliseconds(100))
+        cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }
+        try await cluster.apply { _ in }
+        try await cluster.log(1).append(Sent.batch("one"), acks: .all, epoch: nil).durable.wait()
+        cluster.isolate(3)
+        // Waits for the third until it is out.
+        try await cluster.log(1).append(Sent.batch("two"), acks: .all, epoch: nil).durable.wait()
+        #expect(cluster.log(1).assignment.inSyncReplicas == [BrokerID(1), BrokerID(2)])
+        #expect(cluster.log(1).offsets.highWatermark == Offset(2))
+        cluster.rejoin(3)
+        #expect(await eventually { cluster.log(1).assignment.inSyncReplicas == [BrokerID(1), BrokerID(2), BrokerID(3)] })
+        try await cluster.log(1).append(Sent.batch("three"), acks: .all, epoch: nil).durable.wait()
+        #expect(cluster.log(3).offsets.logEnd == Offset(3))
+        await cluster.shutdown()
+    }
+
+    @Test func tooSmallAnInSyncSetRefusesAppendsAndSaysSoOfThoseItHas() async throws {
+        var configuration = LogConfiguration.keeping
+        configuration.minInSyncReplicas = 2
+        let cluster = try await Cluster(configuration: configuration, lagTimeMax: .seconds(1))
+        try await cluster.apply { _ in }
+        cluster.isolate(2)
+        cluster.isolate(3)
+        let receipt = try cluster.log(1).append(Sent.batch("one"), acks: .all, epoch: nil)
+        #expect(await eventually { cluster.log(1).assignment.inSyncReplicas == [BrokerID(1)] })
+        let refusal = #expect(throws: LogError.self) { try cluster.log(1).append(Sent.batch("two"), acks: .all, epoch: nil) }
+        #expect(refusal?.code == .notEnoughReplicas)
+        // The high watermark stands still below the minimum: the record may not count as committed.
+        #expect(receipt.durable.outcome == nil)
+        cluster.rejoin(2)
+        #expect(await eventually { cluster.log(1).assignment.inSyncReplicas.count == 2 })
+        try await receipt.durable.wait()
+        await cluster.shutdown()
+    }
+
+    @Test func aMoveAddsCopiesJoinsAndDrops() async throws {
+        let cluster = try await Cluster(brokers: [1, 2, 3, 4])
+        cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }
+        try await cluster.apply { _ in }
+        for index in 0..<200 {
+            _ = try cluster.log(1).append(Sent.batch("before\(index)", records: 10), acks: .leader, epoch: nil)
+        }
+        try await cluster.log(1).append(Sent.batch("last"), acks: .all, epoch: nil).durable.wait()
+        try await cluster.apply { assignment in
+            assignment.replicas = [1, 2, 4, 3].map { BrokerID($0) }
+            assignment.addingReplicas = [BrokerID(4)]
+            assignment.removingReplicas = [BrokerID(3)]
+        }
+        #expect(await eventually { cluster.records[cluster.partition]!.inSyncReplicas.contains(BrokerID(4)) })
+        try await cluster.apply { assignment in
+            assignment.replicas = [1, 2, 4].map { BrokerID($0) }
+            assignment.addingReplicas = []
+            assignment.removingReplicas = []
+            assignment.inSyncReplicas = [1, 2, 4].map { BrokerID($0) }
+            assignment.leaderEpoch = assignment.leaderEpoch.next
+        }
+        #expect(cluster[3].engine.log(for: cluster.partition) == nil)
+        try await cluster.log(1).append(Sent.batch("after"), acks: .all, epoch: nil).durable.wait()
+        #expect(try await cluster.content(4) == (try await cluster.content(1)))
+        let moved = cluster[4].meters.reassignmentBytesIn.value
+        #expect(moved >= cluster.log(1).sizeInBytes - 200 && moved <= cluster.log(1).sizeInBytes)
+        #expect(cluster[1].meters.reassignmentBytesOut.value >= moved)
+        #expect(cluster[2].meters.reassignmentBytesIn.value == 0)
+        #expect(try await cluster[3].engine.footprint().entries[.hotLog] == nil)
+        await cluster.shutdown()
+    }
+
+    @Test func aNewReplicaBeginsAtTheLeadersLogStart() async throws {
+        let cluster = try await Cluster()
+        cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }
+        try await cluster.apply { assignment in
+            assignment.replicas = [BrokerID(1)]
+            assignment.inSyncReplicas = [BrokerID(1)]
+        }
+        for index in 0..<10 {
+            try await cluster.log(1).append(Sent.batch("\(index)", records: 10), acks: .all, epoch: nil).durable.wait()
+            if index == 4 { try await cluster.log(1).roll() }
+        }
+        // Inside a batch.
+        #expect(try await cluster.log(1).deleteRecords(before: Offset(73)) == Offset(73))
+        try await cluster.apply { assignment in assignment.replicas = [BrokerID(1), BrokerID(2)] }
+        #expect(await eventually { cluster.records[cluster.partition]!.inSyncReplicas.count == 2 })
+        #expect(cluster.log(2).offsets.logStart == Offset(73))
+        #expect(cluster.log(2).offsets.logEnd == Offset(100))
+        #expect(try await cluster.content(2) == (try await cluster.content(1)))
+        await cluster.shutdown()
+    }
+
+    @Test func aMemberByALostAnswerHoldsTheHighWatermark() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { assignment in assignment.inSyncReplicas = [BrokerID(1), BrokerID(2)] }
+        cluster.records.losesAnswers.withLock { $0 = true }
+        // The third joins by a proposal that was carried out, whose answer the leader never got.
+        #expect(await eventually { cluster.records[cluster.partition]!.inSyncReplicas.contains(BrokerID(3)) })
+        cluster.isolate(3)
+        try await Task.sleep(for: .milliseconds(20))
+        let receipt = try cluster.log(1).append(Sent.batch("x"), acks: .all, epoch: nil)
+        #expect(await eventually { cluster.log(2).offsets.logEnd == Offset(1) })
+        try await Task.sleep(for: .milliseconds(20))
+        #expect(receipt.durable.outcome == nil)
+        #expect(cluster.log(1).offsets.highWatermark == .zero)
+        cluster.rejoin(3)
+        try await receipt.durable.wait()
+        await cluster.shutdown()
+    }
+
+    @Test(arguments: [SimulatedDisk.Crash.processKill, .powerCut])
+    func aCrashedReplicaComesBackAndCatchesUp(_ crash: SimulatedDisk.Crash) async throws {
+        var configuration = LogConfiguration.keeping
+        configuration.segmentBytes = 2_000
+        let cluster = try await Cluster(configuration: configuration)
+        cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }
+        try await cluster.apply { _ in }
+        var sent = 0
+        func send(_ count: Int, to leader: Int32) async throws {
+            for _ in 0..<count {
+                try await cluster.log(leader).append(Sent.batch("record\(sent)", records: 3), acks: .all, epoch: nil).durable.wait()
+                sent += 3
+            }
+        }
+        try await send(40, to: 1)
+        let disk = await cluster.crash(1, crash)
+        try await cluster.elect(3, inSync: [2, 3])
+        try await send(40, to: 3)
+        try await cluster.start(BrokerID(1), disk: disk)
+        try await cluster.tell(cluster.records[cluster.partition]!)
+        #expect(await eventually { cluster.records[cluster.partition]!.inSyncReplicas.count == 3 })
+        #expect(cluster.log(1).offsets.logEnd == Offset(Int64(sent)))
+        let content = try await cluster.content(3)
+        #expect(try await cluster.content(1) == content)
+        #expect(try await cluster.content(2) == content)
+        await cluster.shutdown()
+    }
+
+    @Test func aLeaderThatStaysUnderANewEpochLosesNoAppend() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        let log = cluster.log(1)
+        let writer = Task {
+            var receipts: [AppendReceipt] = []
+            for index in 0..<500 {
+                receipts.append(try log.append(Sent.batch("\(index)"), acks: .all, epoch: nil))
+                if index % 20 == 0 { await Task.yield() }
+            }
+            return receipts
+        }
+        for _ in 0..<5 { try await cluster.elect(1, inSync: [1, 2, 3]) }
+        for receipt in try await writer.value { try await receipt.durable.wait() }
+        #expect(cluster.log(2).offsets.logEnd == Offset(500))
+        #expect(try await cluster.content(2) == (try await cluster.content(1)))
+        await cluster.shutdown()
+    }
+
+    @Test func aFullVolumeRefusesAndGoesOnWhenThereIsRoom() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { assignment in
+            assignment.replicas = [BrokerID(1)]
+            assignment.inSyncReplicas = [BrokerID(1)]
+        }
+        let log = cluster.log(1)
+        try await log.append(Sent.batch("kept"), acks: .all, epoch: nil).durable.wait()
+        cluster[1].disk.setCapacity(0)
+        let refused = try log.append(Sent.batch(String(repeating: "x", count: 10_000)), acks: .all, epoch: nil)
+        let error = await #expect(throws: LogError.self) { try await refused.durable.wait() }
+        #expect(error?.code == .diskFull)
+        #expect(log.offsets.logEnd == Offset(1))
+        cluster[1].disk.setCapacity(nil)
+        let receipt = try log.append(Sent.batch("goes on"), acks: .all, epoch: nil)
+        try await receipt.durable.wait()
+        #expect(receipt.range == Offset(1)..<Offset(2))
+        await cluster.shutdown()
+    }
+}
