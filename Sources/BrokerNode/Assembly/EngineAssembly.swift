@@ -9,8 +9,10 @@ internal import LogEngine
 internal import Logging
 internal import Metering
 internal import ObjectStore
+internal import ReplicatedLog
 internal import RuntimeEnvironment
 internal import SharedStorage
+internal import TieredOffload
 
 /// Makes the engines of a broker from its settings: the one place that knows them all.
 struct EngineAssembly {
@@ -28,10 +30,66 @@ struct EngineAssembly {
         var registry = EngineRegistry()
         let volumes = WALVolumes(store: store, meters: meters)
         registry.register(InMemoryEngine(brokerID: configuration.nodeID, environment: environment), placement: .singleOwner)
+        registry.register(try replicated(directory: "", name: "isr"), placement: .replicated)
         if let objectStore {
+            registry.register(try tiered(objectStore), placement: .replicated)
             registry.register(try await shared(objectStore, volumes), placement: .singleOwner)
         }
         return (registry, volumes)
+    }
+
+    private func volume() throws -> Volume {
+        try Volume.open(
+            specification: configuration.logDirectory, meters: meters, classify: Self.writeClass(ofPath:),
+            onUnhealthy: { [logger] copy, failure in
+                logger.error(
+                    "A copy of the volume failed and is left out; restore it", metadata: ["copy": "\(copy)", "error": "\(failure)"])
+            })
+    }
+
+    private static func writeClass(ofPath path: String) -> WriteClass {
+        if path.hasSuffix(".log") { return .hotLog }
+        for suffix in ["index", ".snapshot"] where path.hasSuffix(suffix) { return .index }
+        return .metadata
+    }
+
+    private func replicated(directory: String, name: String) throws -> ReplicatedLogEngine {
+        var settings = ReplicatedLogSettings()
+        settings.name = name
+        settings.directory = directory
+        settings.clusterID = cache.current.cluster?.clusterID
+        settings.startMayBeRemote = name == "tiered"
+        settings.replicaLagTimeMax = configuration.replicaLagTimeMax
+        settings.replicaFetchWaitMax = configuration.replicaFetchWaitMax
+        settings.replicaFetchMaxBytes = configuration.replicaFetchMaxBytes
+        settings.replicaFetchResponseMaxBytes = configuration.replicaFetchResponseMaxBytes
+        settings.retentionCheckInterval = configuration.retentionCheckInterval
+        let registration = registration
+        return ReplicatedLogEngine(
+            brokerID: configuration.nodeID, volumes: [try volume()], environment: environment, meters: meters,
+            membership: PartitionMembership(store: PartitionStateStore(store: store)), fetcher: fetcher,
+            brokerEpoch: { registration.epoch }, settings: settings, logger: logger)
+    }
+
+    private var fetcher: NetworkReplicaFetcher {
+        NetworkReplicaFetcher(brokerID: configuration.nodeID, brokerEpoch: registration.epoch, cache: cache, transport: transport)
+    }
+
+    private func tiered(_ objectStore: any ObjectStore) throws -> TieredEngine {
+        var settings = TieredSettings()
+        settings.taskInterval = configuration.remoteLogTaskInterval
+        if let problem = settings.problem { throw ConfigurationError(problem) }
+        let tail = try replicated(directory: "tiered", name: "tiered")
+        let engine = TieredEngine(
+            brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment, settings: settings,
+            logger: logger)
+        let fetcher = fetcher
+        tail.setTierBootstrap { [weak engine] partition, leader, epoch in
+            let localStart = try await fetcher.offset(-4, of: partition, from: leader, leaderEpoch: epoch)
+            let logStart = try await fetcher.offset(-2, of: partition, from: leader, leaderEpoch: epoch)
+            _ = try await engine?.rebuildFollower(partition, leaderLocalStart: localStart, leaderLogStart: logStart)
+        }
+        return engine
     }
 
     private func shared(_ objectStore: any ObjectStore, _ volumes: WALVolumes) async throws -> SharedStorageEngine {
@@ -60,3 +118,4 @@ struct EngineAssembly {
 }
 
 extension SharedStorageEngine: ObjectFootprintProviding {}
+extension TieredEngine: ObjectFootprintProviding {}

@@ -1,0 +1,121 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+internal import ClusterMetadata
+internal import KafkaProtocol
+internal import LogEngine
+internal import LogModel
+internal import NIOCore
+internal import ReplicatedLog
+internal import RuntimeEnvironment
+internal import Synchronization
+
+/// Followers' questions to leaders as Kafka's own requests: Fetch 16 with topic ids and the replica's state (KIP-903), and ListOffsets.
+struct NetworkReplicaFetcher: ReplicaFetcher {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private static let fetchVersion: Int16 = 16
+    private static let listOffsetsVersion: Int16 = 8
+    private static let correlation = Atomic<Int32>(0)
+
+    let brokerID: BrokerID
+    let brokerEpoch: BrokerEpoch
+    let cache: MetadataCache
+    let transport: any PeerTransport
+
+    func fetch(
+        from leader: BrokerID, lane: Int, requests: [ReplicaFetchRequest], maxWait: Duration, minBytes: Int, maxBytes: Int
+    ) async throws -> [PartitionID: ReplicaFetchResponse] {
+        var topics: [TopicID: FetchRequest.FetchTopic] = [:]
+        var asked: [TopicID: [Int32: PartitionID]] = [:]
+        for request in requests {
+            let id = request.partition.topicID
+            topics[id, default: FetchRequest.FetchTopic(topicId: id)].partitions.append(
+                FetchRequest.FetchPartition(
+                    partition: request.partition.partition, currentLeaderEpoch: request.currentLeaderEpoch.rawValue,
+                    fetchOffset: request.fetchOffset.rawValue, lastFetchedEpoch: request.lastFetchedEpoch.rawValue,
+                    logStartOffset: request.logStart.rawValue, partitionMaxBytes: Int32(clamping: request.maxBytes)))
+            asked[id, default: [:]][request.partition.partition] = request.partition
+        }
+        let request = FetchRequest(
+            replicaState: .init(replicaId: brokerID.rawValue, replicaEpoch: brokerEpoch.rawValue),
+            maxWaitMs: Int32(clamping: maxWait.inMilliseconds), minBytes: Int32(clamping: minBytes), maxBytes: Int32(clamping: maxBytes),
+            topics: Array(topics.values))
+        let answer = try await call(request, version: Self.fetchVersion, leader: leader, channel: "fetch-\(lane)", wait: maxWait)
+        guard answer.errorCode == .none else { throw Failure(description: "broker \(leader) refused the fetch: \(answer.errorCode.name)") }
+        var responses: [PartitionID: ReplicaFetchResponse] = [:]
+        for topic in answer.responses {
+            for data in topic.partitions {
+                guard let partition = asked[topic.topicId]?[data.partitionIndex] else { continue }
+                let diverges = data.divergingEpoch.epoch >= 0
+                responses[partition] = ReplicaFetchResponse(
+                    failure: Self.failure(data.errorCode), records: try data.records?.contiguous() ?? ByteBuffer(),
+                    highWatermark: Offset(data.highWatermark), logStart: Offset(data.logStartOffset),
+                    divergingEpoch: diverges
+                        ? EpochEndOffset(epoch: LeaderEpoch(data.divergingEpoch.epoch), endOffset: Offset(data.divergingEpoch.endOffset))
+                        : nil)
+            }
+        }
+        return responses
+    }
+
+    func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
+        let start = try await offset(-2, of: partition, from: leader, leaderEpoch: leaderEpoch)
+        let end = try await offset(-1, of: partition, from: leader, leaderEpoch: leaderEpoch)
+        return LeaderOffsets(logStart: start, logEnd: end)
+    }
+
+    /// - Parameter timestamp: ListOffsets' own: -1 latest, -2 earliest, -4 earliest on the leader's volume.
+    func offset(
+        _ timestamp: Int64, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> Offset {
+        let request = ListOffsetsRequest(
+            replicaId: brokerID.rawValue,
+            topics: [
+                .init(
+                    name: partition.topic,
+                    partitions: [
+                        .init(partitionIndex: partition.partition, currentLeaderEpoch: leaderEpoch.rawValue, timestamp: timestamp)
+                    ])
+            ])
+        let answer = try await call(request, version: Self.listOffsetsVersion, leader: leader, channel: "offsets", wait: .zero)
+        guard let data = answer.topics.first?.partitions.first, data.errorCode == .none else {
+            let code = answer.topics.first?.partitions.first?.errorCode.name ?? "no answer"
+            throw Failure(description: "broker \(leader) does not tell the offsets of \(partition): \(code)")
+        }
+        return Offset(data.offset)
+    }
+
+    private func call<Request: KafkaRequest>(
+        _ request: Request, version: Int16, leader: BrokerID, channel: String, wait: Duration
+    ) async throws -> Request.Response {
+        guard let address = cache.current.broker(leader) else { throw Failure(description: "broker \(leader) is not registered") }
+        let id = Self.correlation.wrappingAdd(1, ordering: .relaxed).newValue & Int32.max
+        let slices = try encodeRequest(request, version: version, correlationID: id, clientID: "broker-\(brokerID)-\(channel)")
+        let buffers = slices.compactMap { slice -> ByteBuffer? in
+            guard case .bytes(let buffer) = slice else { return nil }
+            return buffer
+        }
+        let frame = try await transport.call(
+            host: address.host, port: address.port, channel: channel, frame: buffers, timeout: wait + .seconds(15))
+        return try decodeResponse(to: Request.self, version: version, frame: frame).response
+    }
+
+    /// What the leader's frontend made of its log's error, back again.
+    private static func failure(_ code: ErrorCode) -> LogError.Code? {
+        switch code {
+        case .none: nil
+        case .notLeaderOrFollower, .unknownTopicOrPartition, .unknownTopicId, .inconsistentTopicId: .notLeader
+        case .fencedLeaderEpoch: .fencedLeaderEpoch
+        case .unknownLeaderEpoch: .unknownLeaderEpoch
+        case .offsetNotAvailable: .notAvailable
+        case .offsetOutOfRange: .offsetOutOfRange
+        case .offsetMovedToTieredStorage: .offsetMovedToTier
+        case .corruptMessage: .corruptBatch
+        default: .storageFailure
+        }
+    }
+}
