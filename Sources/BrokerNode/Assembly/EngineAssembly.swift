@@ -83,12 +83,8 @@ struct EngineAssembly {
         let engine = TieredEngine(
             brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment, settings: settings,
             logger: logger)
-        let fetcher = fetcher
-        tail.setTierBootstrap { [weak engine] log, leader, epoch in
-            let partition = log.partition
-            let localStart = try await fetcher.offset(-4, of: partition, from: leader, leaderEpoch: epoch)
-            let logStart = try await fetcher.offset(-2, of: partition, from: leader, leaderEpoch: epoch)
-            _ = try await engine?.rebuildFollower(partition, leaderLocalStart: localStart, leaderLogStart: logStart)
+        tail.setTierBootstrap { [weak engine] log, leader in
+            _ = try await engine?.rebuildFollower(log.partition, leaderLocalStart: leader.localStart, leaderLogStart: leader.logStart)
         }
         return engine
     }

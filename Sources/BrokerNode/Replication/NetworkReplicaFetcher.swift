@@ -64,8 +64,9 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
 
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
         let start = try await offset(-2, of: partition, from: leader, leaderEpoch: leaderEpoch)
+        let localStart = try await offset(-4, of: partition, from: leader, leaderEpoch: leaderEpoch)
         let end = try await offset(-1, of: partition, from: leader, leaderEpoch: leaderEpoch)
-        return LeaderOffsets(logStart: start, logEnd: end)
+        return LeaderOffsets(logStart: start, localStart: localStart, logEnd: end)
     }
 
     /// - Parameter timestamp: ListOffsets' own: -1 latest, -2 earliest, -4 earliest on the leader's volume.

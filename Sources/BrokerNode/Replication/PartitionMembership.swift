@@ -19,7 +19,7 @@ struct PartitionMembership: InSyncReplicaStore {
         switch change {
         case .updated(let record): return .accepted(PartitionAssignment(proposal.partition, record))
         case .fenced: return .superseded
-        case .ineligible: return .ineligible
+        case .ineligible: return .refused
         }
     }
 }
