@@ -49,7 +49,10 @@ package struct ComparePlan: Sendable, Hashable {
     package var probeRecordsPerSecond = 200.0
     package var failoverRecordsPerSecond = 600.0
     package var sessionTimeoutMilliseconds: Int
+    /// `segment.bytes` of the topic under steady load.
     package var segmentBytes: Int64
+    /// `segment.bytes` of the topics filled at full speed, whose batches are larger.
+    package var movedSegmentBytes: Int64 = 2 << 20
     package var walCapacityBytes: Int64
     package var walUploadThresholdBytes: Int64
     /// For the computed move at a throttle.

@@ -48,13 +48,11 @@ struct ModePlaces: Sendable {
             "offsets.topic.replication.factor": String(plan.replicationFactor),
             "auto.create.topics.enable": "false",
             "broker.session.timeout.ms": String(plan.sessionTimeoutMilliseconds),
-            "log.segment.bytes": String(plan.segmentBytes),
             // A segment that goes away is gone from the medium at once, so that what is measured has settled.
             "log.segment.delete.delay.ms": "0",
         ]
         switch mode {
         case "tiered":
-            properties["log.local.retention.bytes"] = String(plan.segmentBytes)
             properties["remote.log.manager.task.interval.ms"] = "500"
         case "shared":
             properties["wal.capacity.bytes"] = String(plan.walCapacityBytes)

@@ -11,7 +11,7 @@ extension ModeRun {
     /// Kills a broker that leads partitions while all of them are written, and reads everything acknowledged back.
     func failover() async throws -> FailoverResult {
         let topic = Self.failoverTopic
-        try await createTopic(topic, partitions: plan.partitions)
+        try await createTopic(topic, partitions: plan.partitions, segmentBytes: plan.movedSegmentBytes)
         let started = try await load.run(
             .startProbe(
                 ProbeLoad(

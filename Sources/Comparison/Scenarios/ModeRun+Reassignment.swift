@@ -15,7 +15,7 @@ extension ModeRun {
         let topics = plan.movedPartitionBytes.map { "move-\($0 >> 20)-mib" }
         for (topic, bytes) in zip(topics, plan.movedPartitionBytes) {
             let replicas = mode == "shared" ? [source] : [source] + others.prefix(plan.replicationFactor - 1)
-            try await createTopic(topic, partitions: 1, assignments: [replicas])
+            try await createTopic(topic, partitions: 1, segmentBytes: plan.movedSegmentBytes, assignments: [replicas])
             progress("\(mode): filling a partition with \(Format.bytes(Double(bytes)))")
             let outcome = try await load.run(
                 .fill(

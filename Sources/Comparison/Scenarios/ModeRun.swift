@@ -79,9 +79,10 @@ struct ModeRun {
             group: MultiThreadedEventLoopGroup.singleton, clock: RuntimeEnvironment.system.clock)
     }
 
-    func createTopic(_ name: String, partitions: Int, assignments: [[BrokerID]]? = nil) async throws {
-        var configs = ["min.insync.replicas": String(plan.minInSyncReplicas)]
-        if mode == "tiered" { configs["local.retention.bytes"] = String(plan.segmentBytes) }
+    /// - Parameter segmentBytes: Small, so that segments roll, and are offloaded, at the sizes of a short run.
+    func createTopic(_ name: String, partitions: Int, segmentBytes: Int64, assignments: [[BrokerID]]? = nil) async throws {
+        var configs = ["min.insync.replicas": String(plan.minInSyncReplicas), "segment.bytes": String(segmentBytes)]
+        if mode == "tiered" { configs["local.retention.bytes"] = String(segmentBytes) }
         try await client.createTopic(
             name, partitions: partitions, replicationFactor: plan.replicationFactor, configuration: configs, assignments: assignments)
         _ = try await client.waitForLeaders(of: [name: partitions])
@@ -90,7 +91,7 @@ struct ModeRun {
     // MARK: steady
 
     private func steady() async throws -> SteadyResult {
-        try await createTopic(Self.steadyTopic, partitions: plan.partitions)
+        try await createTopic(Self.steadyTopic, partitions: plan.partitions, segmentBytes: plan.segmentBytes)
         progress("\(mode): warming up")
         _ = try await load.run(.steady(steadyLoad(seconds: plan.warmupSeconds)), bootstrap: cluster.bootstrap)
         progress("\(mode): steady load, \(Format.number(plan.recordsPerSecond)) records/s for \(Format.seconds(plan.steadySeconds))")
