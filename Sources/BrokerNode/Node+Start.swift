@@ -102,7 +102,10 @@ private struct NodeStart {
 
     private func openObjectStore() async throws -> (any ObjectStore)? {
         let isNamed = settings["object.store.url"] != nil
-        guard isNamed || configuration.storageMode == "tiered" || configuration.storageMode == "shared" else { return nil }
+        let wanting: Set<String> = ["tiered", "shared"]
+        guard wanting.contains(configuration.storageMode) || (isNamed && !wanting.isDisjoint(with: configuration.enabledModes)) else {
+            return nil
+        }
         let objectStore = try ObjectStoreURL.open(
             configuration.objectStoreURL, environment: environment, meters: meters, credentials: ProcessInfo.processInfo.environment)
         try await ObjectStoreProbe.check(objectStore, environment: environment)

@@ -29,11 +29,14 @@ struct EngineAssembly {
     func build() async throws -> (EngineRegistry, WALVolumes) {
         var registry = EngineRegistry()
         let volumes = WALVolumes(store: store, meters: meters)
-        registry.register(InMemoryEngine(brokerID: configuration.nodeID, environment: environment), placement: .singleOwner)
-        registry.register(try replicated(directory: "", name: "isr"), placement: .replicated)
+        let modes = configuration.enabledModes
+        if modes.contains("memory") {
+            registry.register(InMemoryEngine(brokerID: configuration.nodeID, environment: environment), placement: .singleOwner)
+        }
+        if modes.contains("isr") { registry.register(try replicated(directory: "", name: "isr"), placement: .replicated) }
         if let objectStore {
-            registry.register(try tiered(objectStore), placement: .replicated)
-            registry.register(try await shared(objectStore, volumes), placement: .singleOwner)
+            if modes.contains("tiered") { registry.register(try tiered(objectStore), placement: .replicated) }
+            if modes.contains("shared") { registry.register(try await shared(objectStore, volumes), placement: .singleOwner) }
         }
         return (registry, volumes)
     }

@@ -20,7 +20,10 @@ package struct BrokerConfiguration: Sendable {
     package var walVolume: String?
     package var metadataStoreURL: String
     package var objectStoreURL: String
+    /// `storage.mode` of topics that do not say.
     package var storageMode: String
+    /// `storage.modes`: the engines this broker runs; a topic may choose among them at its creation.
+    package var enabledModes: Set<String>
 
     package var sessionTimeout: Duration
     package var replicaLagTimeMax: Duration
@@ -92,6 +95,13 @@ package struct BrokerConfiguration: Sendable {
         metadataStoreURL = values.text("metadata.store.url", default: "sqlite://\(plain)/metadata.db")
         objectStoreURL = values.text("object.store.url", default: "file://\(plain)/objects")
         storageMode = try values.choice("storage.mode", default: "isr", among: Self.storageModes)
+        let modes = values.text("storage.modes", default: Self.storageModes.joined(separator: ","))
+        enabledModes = Set(modes.split(separator: ",").map { String($0).trimmed })
+        guard enabledModes.isSubset(of: Self.storageModes), enabledModes.contains(storageMode) else {
+            throw ConfigurationError(
+                key: "storage.modes", value: modes,
+                allowed: "some of \(Self.storageModes.joined(separator: ", ")), storage.mode (\(storageMode)) among them")
+        }
 
         sessionTimeout = try values.duration("broker.session.timeout.ms", default: 9_000, in: 200...3_600_000)
         values.expect(["broker.heartbeat.interval.ms"])

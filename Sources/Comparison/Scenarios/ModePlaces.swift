@@ -39,6 +39,7 @@ struct ModePlaces: Sendable {
         objectStoreURL = objects
         var properties = [
             "storage.mode": mode,
+            "storage.modes": mode,
             "log.dirs": "\(base.prefix)\(base.directory)/broker-{broker}",
             "wal.path": "\(base.prefix)\(base.directory)/wal/broker-{broker}",
             "metadata.store.url": "sqlite://\(directory)/metadata.db",
@@ -65,6 +66,6 @@ struct ModePlaces: Sendable {
 
     /// The settings a reader of the report must know.
     var reportedProperties: [String: String] {
-        properties.filter { !["log.dirs", "wal.path", "metadata.store.url", "object.store.url", "storage.mode"].contains($0.key) }
+        properties.filter { !["log.dirs", "wal.path", "metadata.store.url", "object.store.url", "storage.mode", "storage.modes"].contains($0.key) }
     }
 }
