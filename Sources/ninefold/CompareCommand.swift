@@ -19,6 +19,7 @@ struct CompareCommand: AsyncParsableCommand {
     @Option(help: "Storage modes, separated by commas.") var modes = ComparePlan.modeNames.joined(separator: ",")
     @Option(help: "Of steady, footprint, reassignment, failover; separated by commas.")
     var scenarios = Scenario.allCases.map(\.rawValue).joined(separator: ",")
+    @Option(help: "OpenMessaging Benchmark workload file: its record size, rate, partitions and clients replace the defaults.") var workload: String?
     @Option(help: "DIR, a mount, or replicated:N:DIR. Default: replicated:3: below the data directory.") var volume: String?
     @Option(help: "file:///DIR?copies=N or s3://BUCKET/PREFIX?endpoint=URL. Default: a directory with three copies.") var objectStore: String?
     @Option(help: "Where the clusters' data lies while it runs.") var dataDir: String?
@@ -58,10 +59,13 @@ struct CompareCommand: AsyncParsableCommand {
 
     func run() async throws {
         let directory = URL(fileURLWithPath: dataDir ?? "ninefold-data").standardizedFileURL.path
-        let plan = ComparePlan(
+        var plan = ComparePlan(
             modes: try modeList(), scenarios: try scenarioList(), quick: quick, keep: keep, executable: Executable.path,
             version: Ninefold.version, commandLine: ["ninefold"] + CommandLine.arguments.dropFirst(), dataDirectory: directory,
             volume: volume, objectStoreURL: objectStore, priceSheets: prices.split(separator: ",").map(String.init), seed: seed)
+        if let workload {
+            do { try plan.apply(workloadFile: workload) } catch { throw CommandFailure("\(error)") }
+        }
         let settled = plan
         Interrupt.handle {
             ChildProcesses.killAll()

@@ -20,7 +20,7 @@ struct Ninefold: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            CompareCommand.self, DevCommand.self, ServeCommand.self, TraceCommand.self, CostCommand.self,
+            CompareCommand.self, DevCommand.self, ServeCommand.self, BenchCommand.self, TraceCommand.self, CostCommand.self,
             ReportCommand.self, LoadCommand.self,
         ])
 

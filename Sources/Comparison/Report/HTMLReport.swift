@@ -186,7 +186,8 @@ package struct HTMLReport: Sendable {
         return """
             Counts of this run, scaled to its load held for a month of 730 hours (\(Format.bytes(load)) a second, kept
             \(CostScaling.retentionHours) hours), times dated prices. Three zones: clients and leaders spread evenly, so two thirds of
-            produced and consumed bytes cross a zone, and every replicated byte does.
+            produced and consumed bytes cross a zone, and every replicated byte does. Requests are counted at this run's small segments and
+            uploads: with larger ones a mode needs proportionally fewer.
             """
     }
 

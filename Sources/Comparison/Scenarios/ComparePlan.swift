@@ -33,6 +33,8 @@ package struct ComparePlan: Sendable, Hashable {
     package var priceSheets: [String]
     package var seed: UInt64
 
+    /// What the report calls the load.
+    package var workloadName: String
     package var brokers = 3
     package var partitions = 12
     package var replicationFactor = 3
@@ -76,6 +78,7 @@ package struct ComparePlan: Sendable, Hashable {
         self.objectStoreURL = objectStoreURL
         self.priceSheets = priceSheets
         self.seed = seed
+        workloadName = quick ? "nine copies, quick" : "nine copies"
         recordsPerSecond = quick ? 4_000 : 5_000
         warmupSeconds = quick ? 0.5 : 2
         steadySeconds = quick ? 3 : 20
@@ -86,6 +89,19 @@ package struct ComparePlan: Sendable, Hashable {
         walUploadThresholdBytes = 4 << 20
     }
 
+    /// Takes record size, rate, partitions, producers and consumers of an OpenMessaging Benchmark workload; times stay the plan's, for a
+    /// comparison keeps its own.
+    package mutating func apply(workloadFile path: String) throws(WorkloadFileError) {
+        let file = try WorkloadFile(path: path)
+        workloadName = file.name
+        recordBytes = file.messageSize
+        partitions = file.partitions(ofTopic: 0)
+        if file.producerRate > 0 { recordsPerSecond = file.producerRate }
+        producers = max(1, file.producers(ofTopic: 0))
+        consumers = max(1, file.subscriptionsPerTopic * file.consumerPerSubscription)
+        compressibleTo = file.compressibleTo
+    }
+
     /// Bytes on the data disk that the greediest mode needs at its fullest: every copy, and the copy a move makes.
     package var diskBytesNeeded: Int64 {
         let logical = Double(recordBytes) * recordsPerSecond * (steadySeconds + warmupSeconds)
@@ -94,9 +110,9 @@ package struct ComparePlan: Sendable, Hashable {
         return Int64((logical + moved) * perByte * 1.15 + moved * 3) + 512 << 20
     }
 
-    package func workload(name: String) -> WorkloadSummary {
+    package var workload: WorkloadSummary {
         WorkloadSummary(
-            name: name, recordBytes: recordBytes, recordsPerSecond: recordsPerSecond, partitions: partitions,
+            name: workloadName, recordBytes: recordBytes, recordsPerSecond: recordsPerSecond, partitions: partitions,
             replicationFactor: replicationFactor, minInSyncReplicas: minInSyncReplicas, acks: "all", producers: producers,
             consumers: consumers, compressibleTo: compressibleTo, seed: seed)
     }

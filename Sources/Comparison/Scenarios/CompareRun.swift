@@ -40,7 +40,7 @@ package struct CompareRun {
         return CompareResult(
             startedAt: formatter.string(from: startedAt), seconds: progress.seconds,
             environment: EnvironmentCapture.probe(version: plan.version, dataDirectory: plan.dataDirectory, commandLine: plan.commandLine),
-            workload: plan.workload(name: plan.quick ? "nine copies, quick" : "nine copies"),
+            workload: plan.workload,
             volume: StoreSummary(spec: plan.volume ?? "replicated:3:\(plan.dataDirectory)/MODE/volume", copies: places.volumeCopies),
             objectStore: ObjectStoreSummary(
                 url: plan.objectStoreURL ?? "file://\(plan.dataDirectory)/MODE/objects?copies=3", copies: Self.objectCopies(places.objectStoreURL),
@@ -53,7 +53,7 @@ package struct CompareRun {
     private func price(_ result: inout ModeResult, sheets: [PriceSheet], places: ModePlaces) {
         guard
             let usage = CostScaling.usage(
-                of: result, workload: plan.workload(name: ""), volumeCopies: places.volumeCopies,
+                of: result, workload: plan.workload, volumeCopies: places.volumeCopies,
                 objectCopies: Self.objectCopies(places.objectStoreURL), brokers: plan.brokers)
         else {
             result.notMeasured["cost"] = "needs the footprint scenario"
