@@ -41,16 +41,17 @@ struct ServeCommand: AsyncParsableCommand {
         }
         print("ninefold: broker \(node.nodeID) serves \(node.host):\(node.port), storage.mode=\(node.configuration.storageMode)")
         fflush(nil)
-        let stopped = Task { await node.waitUntilFailed() }
-        let failure = await withTaskGroup(of: String?.self) { group in
-            group.addTask { await stopped.value }
-            group.addTask {
-                await Interrupt.wait()
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
+        // Whichever comes first; the other is not waited for.
+        let (ends, end) = AsyncStream.makeStream(of: String?.self)
+        Task { end.yield(await node.waitUntilFailed()) }
+        Task {
+            await Interrupt.wait()
+            end.yield(nil)
+        }
+        var failure: String?
+        for await reason in ends {
+            failure = reason
+            break
         }
         await node.stop()
         if let failure { throw CommandFailure(failure) }
