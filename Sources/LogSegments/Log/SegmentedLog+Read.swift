@@ -13,13 +13,15 @@ extension SegmentedLog {
     /// - Parameters:
     ///   - end: Exclusive; a batch boundary, or batches that reach beyond it are left out.
     ///   - mayRead: False: answers only if no disk need be asked.
-    /// - Returns: nil if it would have to read and may not. Empty if there is nothing below `end`, or the first batch is larger than
-    ///   `maxBytes` and `minOneBatch` is false.
+    /// - Returns: nil if it would have to read and may not. Empty if there is nothing below `end`, if the segment of `offset` was
+    ///   removed, or if the first batch is larger than `maxBytes` and `minOneBatch` is false.
     package func read(
         from offset: Offset, to end: Offset, maxBytes: Int, minOneBatch: Bool, mayRead: Bool
     ) throws(SegmentError) -> LogSlices? {
         guard offset < end else { return LogSlices() }
         let segments = self.segments
+        // Its segment was removed since the caller looked: what comes after is not what was asked for.
+        guard offset >= segments[0].baseOffset else { return LogSlices() }
         var index = max(0, segments.partitioningIndex { $0.baseOffset > offset } - 1)
         while index < segments.count {
             let segment = segments[index]

@@ -24,7 +24,7 @@ extension TieredLog {
                     result.offsets = withTiers(result.offsets)
                     return result
                 } catch {
-                    guard error.code == .offsetOutOfRange || error.code == .offsetMovedToTier else { throw error }
+                    // Freed meanwhile, as above, whatever the tail then stumbled over.
                     let now = tail.offsets
                     guard offset >= local.localStart, offset < now.localStart, offset >= now.logStart else { throw error }
                     continue
