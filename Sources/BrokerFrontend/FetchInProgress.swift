@@ -31,6 +31,10 @@ final class FetchInProgress {
     private let bound: ReadBound
     private let maxBytes: Int
     private var places: [Place] = []
+    /// Of all places' answers.
+    private var bytes = 0
+    /// Places that must be told of at once.
+    private var urgentCount = 0
 
     init(_ request: FetchRequest, _ context: RequestContext) {
         self.request = request
@@ -56,14 +60,7 @@ final class FetchInProgress {
         return response()
     }
 
-    private var isEnough: Bool {
-        var bytes = 0
-        for place in places {
-            if place.isUrgent { return true }
-            bytes += place.bytes
-        }
-        return bytes >= Int(request.minBytes)
-    }
+    private var isEnough: Bool { urgentCount > 0 || bytes >= Int(request.minBytes) }
 
     // MARK: Waiting
 
@@ -112,7 +109,7 @@ final class FetchInProgress {
 
     private func read(_ number: Int, _ log: any PartitionLog, _ image: MetadataImage) async {
         let asked = places[number].asked
-        let others = places.indices.reduce(0) { $1 == number ? $0 : $0 + places[$1].bytes }
+        let others = bytes - places[number].bytes
         let reader: Reader =
             replica.map {
                 .replica($0.id, brokerEpoch: $0.epoch, lastFetchedEpoch: LeaderEpoch(asked.lastFetchedEpoch))
@@ -144,21 +141,27 @@ final class FetchInProgress {
                 FetchResponse.AbortedTransaction(producerId: $0.producerID, firstOffset: $0.firstOffset.rawValue)
             } : nil
         answer.records = result.records
-        places[number].bytes = result.records.sizeInBytes
-        places[number].isUrgent = false
+        var isUrgent = false
         if let diverging = result.divergingEpoch, context.version >= 12 {
             answer.divergingEpoch = FetchResponse.EpochEndOffset(
                 epoch: diverging.epoch.rawValue, endOffset: diverging.endOffset.rawValue)
-            places[number].isUrgent = true
+            isUrgent = true
         }
-        places[number].answer = answer
+        settle(number, answer, bytes: result.records.sizeInBytes, isUrgent: isUrgent)
     }
 
     private func fail(_ number: Int, _ code: ErrorCode) {
-        places[number].answer = FetchResponse.PartitionData(
+        let answer = FetchResponse.PartitionData(
             partitionIndex: places[number].asked.partition, errorCode: code, highWatermark: -1, abortedTransactions: nil)
-        places[number].bytes = 0
-        places[number].isUrgent = true
+        settle(number, answer, bytes: 0, isUrgent: true)
+    }
+
+    private func settle(_ number: Int, _ answer: FetchResponse.PartitionData, bytes: Int, isUrgent: Bool) {
+        self.bytes += bytes - places[number].bytes
+        urgentCount += (isUrgent ? 1 : 0) - (places[number].isUrgent ? 1 : 0)
+        places[number].answer = answer
+        places[number].bytes = bytes
+        places[number].isUrgent = isUrgent
     }
 
     private func tellLeader(_ number: Int, _ record: PartitionRecord) {

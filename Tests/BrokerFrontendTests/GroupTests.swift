@@ -104,10 +104,10 @@ import Testing
     @Test func transactionsAreRefusedWithAWord() async throws {
         let broker = try await TestCluster().broker()
         let found = try await broker.ask(FindCoordinatorRequest(key: "tx", keyType: 1), version: 3)
-        #expect(found.errorCode == .unsupportedVersion)
+        #expect(found.errorCode == .transactionalIdAuthorizationFailed)
         #expect(found.errorMessage == "transactions are not there yet")
         let initialised = try await broker.ask(InitProducerIdRequest(transactionalId: "tx"), version: 4)
-        #expect(initialised.errorCode == .unsupportedVersion)
+        #expect(initialised.errorCode == .transactionalIdAuthorizationFailed)
     }
 
     @Test func aMemberJoinsSynchronisesBeatsAndLeaves() async throws {

@@ -72,7 +72,8 @@ enum CreateTopicsHandler: Handler {
             }
             layout = .manual(assignments)
         }
-        let topic = NewTopic(name: asked.name, layout: layout, storageMode: mode, configs: configs)
+        let topic = NewTopic(
+            name: asked.name, layout: layout, storageMode: mode, configs: configs, isInternal: asked.name == GroupCoordinator.topic)
         do throws(MetadataOperationError) {
             let created: (topic: TopicRecord, partitions: [PartitionRecord], revision: Int64)
             do throws(MetadataOperationError) {

@@ -49,8 +49,9 @@ enum FindCoordinatorHandler: Handler {
         }
         switch keyType {
         case KeyType.group: break
-        // An error that clients do not retry, so that they say at once what is missing.
-        case KeyType.transaction: return refuse(.unsupportedVersion, "transactions are not there yet")
+        // Of the errors that no client retries, the one about transactions: all of them end at once.
+        case KeyType.transaction:
+            return refuse(.transactionalIdAuthorizationFailed, "transactions are not there yet")
         default: return refuse(.invalidRequest, "there is no coordinator of kind \(keyType)")
         }
         if let failure { return refuse(failure, "the topic \(GroupCoordinator.topic) could not be made") }

@@ -13,10 +13,10 @@ enum InitProducerIdHandler: Handler {
     static func handle(_ request: InitProducerIdRequest, _ context: RequestContext) -> Handling<InitProducerIdResponse> {
         if let transactionalID = request.transactionalId {
             context.frontend.logger.info("A transactional producer was refused", metadata: context.logMetadata)
-            // Not retriable, so that the client says at once what is missing: transactions.
+            // As FindCoordinator answers: an error that ends every client at once.
             return .respond(
                 InitProducerIdResponse(
-                    errorCode: transactionalID.isEmpty ? .invalidRequest : .unsupportedVersion, producerId: -1, producerEpoch: -1))
+                    errorCode: transactionalID.isEmpty ? .invalidRequest : .transactionalIdAuthorizationFailed, producerId: -1, producerEpoch: -1))
         }
         return .later {
             do throws(MetadataOperationError) {
