@@ -16,7 +16,8 @@ enum InitProducerIdHandler: Handler {
             // As FindCoordinator answers: an error that ends every client at once.
             return .respond(
                 InitProducerIdResponse(
-                    errorCode: transactionalID.isEmpty ? .invalidRequest : .transactionalIdAuthorizationFailed, producerId: -1, producerEpoch: -1))
+                    errorCode: transactionalID.isEmpty ? .invalidRequest : .transactionalIdAuthorizationFailed, producerId: -1,
+                    producerEpoch: -1))
         }
         return .later {
             do throws(MetadataOperationError) {
