@@ -37,7 +37,7 @@ struct BenchCommand: AsyncParsableCommand {
         let progress = Progress()
         do {
             let file = try WorkloadFile(path: workload)
-            for warning in file.warnings { progress("\(workload): \(warning)") }
+            for warning in file.warnings { progress("warning: \(warning)") }
             var bench = BenchRun(workload: file, bootstrap: bootstrapServer)
             bench.replicationFactor = replicationFactor
             bench.topicConfiguration = Dictionary(
@@ -55,7 +55,7 @@ struct BenchCommand: AsyncParsableCommand {
             bench.version = Ninefold.version
             bench.commandLine = ["ninefold"] + CommandLine.arguments.dropFirst()
             let outcome = try await runBench(bench) { progress($0) }
-            print(outcome.extra.table, terminator: "")
+            print(outcome.extra.table)
             let paths = try outcome.write(into: output)
             print("OpenMessaging result: \(paths.omb)\nThe rest: \(paths.extra)")
         } catch { throw CommandFailure("\(error)") }
