@@ -15,7 +15,8 @@ extension TieredEngine {
             state.gates[partition] = nil
             return state.logs.removeValue(forKey: partition)
         }
-        await held?.close()
+        // An upload that still runs cannot commit once the claim is retired, and then takes its objects away.
+        held?.stop()
         try await tail.delete(partition, ownsSharedData: ownsSharedData)
         guard ownsSharedData else { return }
         try await parts.metadata.retire(partition, by: parts.broker)

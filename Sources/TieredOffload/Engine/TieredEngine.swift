@@ -61,7 +61,8 @@ public final class TieredEngine: LogEngine {
         let held = state.withLock { $0.logs[partition] }
         guard let tailLog = try await tail.apply(assignment, configuration: configuration) else {
             state.withLock { $0.logs[partition] = nil }
-            await held?.close()
+            // Not waited for: an upload that hangs must not hold up what the metadata say next. It can no longer commit.
+            held?.stop()
             return nil
         }
         let log: TieredLog
@@ -74,7 +75,7 @@ public final class TieredEngine: LogEngine {
                     .unsupported,
                     "\(partition): the engine \(tail.name) does not give away sealed segments; tiered needs one that does")
             }
-            await held?.close()
+            held?.stop()
             log = TieredLog(tail: tailLog, source: source, parts: parts, configuration: configuration)
             state.withLock { $0.logs[partition] = log }
         }

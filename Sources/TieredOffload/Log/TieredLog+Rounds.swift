@@ -114,15 +114,20 @@ extension TieredLog {
         error as? LogError ?? LogError(.storageFailure, message, cause: error)
     }
 
-    /// Ends the rounds; the one that runs is waited for. The tail stays as it is.
-    func close() async {
+    /// Ends the rounds, the one that runs as soon as its request to the store returns. The tail stays as it is.
+    func stop() {
         let task = state.withLock { state in
             state.isClosed = true
             return state.task
         }
         tail.setProgressListener(nil)
         task?.cancel()
-        await task?.value
+    }
+
+    /// ``stop()``, and waits for the end of the round.
+    func close() async {
+        stop()
+        await state.withLock { $0.task }?.value
         await rounds.enter()
         rounds.leave()
     }
