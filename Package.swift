@@ -150,7 +150,7 @@ let package = Package(
             "TieredOffload",
             [
                 "TieredOffload", "ReplicatedLog", "LogEngine", "LogEngineTesting", "LogSegments", "ObjectStore", "ClusterMetadata",
-                "LogModel", "RuntimeEnvironment", "SimulationKit", nioCore,
+                "LogModel", "RuntimeEnvironment", "SimulationKit", "Metering", nioCore, logging,
             ]),
         tests(
             "SharedStorage",
