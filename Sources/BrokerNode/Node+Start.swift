@@ -44,6 +44,9 @@ private struct NodeStart {
     func run() async throws -> Node {
         _ = RuntimeEnvironment.raiseDescriptorLimit()
         let group = MultiThreadedEventLoopGroup.singleton
+        // All that can be found wrong without touching anything comes first.
+        _ = try FrontendConfiguration(file: configuration.given)
+        try BrokerConfiguration.checkObjectStoreURL(configuration.objectStoreURL)
         try DataDirectory.claim(configuration)
         let store = try MetadataStoreURL.open(configuration.metadataStoreURL, clock: environment.clock)
         let gate = DispatcherGate()
@@ -67,13 +70,15 @@ private struct NodeStart {
     ) async throws -> Node {
         let operations = MetadataOperations(
             store: store, randomness: environment.randomness, placement: { EngineRegistry.placement(of: $0) })
-        _ = try await operations.openCluster()
+        try DataDirectory.bind(configuration, to: try await operations.openCluster().clusterID)
         let objectStore = try await openObjectStore()
 
         let port = try await server.start(
             listener: configuration.listener.name, host: configuration.listener.host, port: configuration.listener.port)
         let advertised = configuration.advertisedListener
-        let host = advertised?.host ?? (configuration.listener.host == "0.0.0.0" ? ProcessInfo.processInfo.hostName : configuration.listener.host)
+        let host =
+            advertised?.host
+            ?? (configuration.listener.host == "0.0.0.0" ? ProcessInfo.processInfo.hostName : configuration.listener.host)
         let advertisedPort = advertised?.port ?? port
 
         // The metrics listener answers from the first moment; until the node is there, that it is not ready.
@@ -89,7 +94,8 @@ private struct NodeStart {
         let metricsURL = admin.map { "http://\(configuration.metricsListener?.host ?? host):\($0.port)" }
         do {
             let node = try await join(
-                store: store, operations: operations, objectStore: objectStore, server: server, gate: gate, group: group, host: host,
+                store: store, operations: operations, objectStore: objectStore, server: server, gate: gate, group: group,
+                host: host,
                 port: advertisedPort, metricsURL: metricsURL)
             node.serve(admin: admin)
             nodeBox.node = node
@@ -107,7 +113,8 @@ private struct NodeStart {
             return nil
         }
         let objectStore = try ObjectStoreURL.open(
-            configuration.objectStoreURL, environment: environment, meters: meters, credentials: ProcessInfo.processInfo.environment)
+            configuration.objectStoreURL, environment: environment, meters: meters, credentials: ProcessInfo.processInfo.environment
+        )
         try await ObjectStoreProbe.check(objectStore, environment: environment)
         return objectStore
     }
@@ -125,12 +132,14 @@ private struct NodeStart {
                 id: configuration.nodeID, epoch: .none, host: host, port: port, rack: configuration.rack, metricsURL: metricsURL),
             in: store, clock: environment.clock, timing: timing, logger: logger)
         do {
+            try await OwnRecovery.waitUntilOver(registration, cache: cache, logger: logger)
             let transport = TCPPeerTransport(group: group)
             let assembly = EngineAssembly(
                 configuration: configuration, environment: environment, meters: meters, logger: logger, store: store, cache: cache,
                 registration: registration, objectStore: objectStore, transport: transport)
             let (registry, volumes) = try await assembly.build()
             for engine in registry.engines { try await engine.start() }
+            let lease = LeaseWatch(registration, registry: registry, logger: logger)
 
             var file = configuration.given
             // Tools ask the broker where its metrics are; port 0 would tell them nothing.
@@ -138,7 +147,8 @@ private struct NodeStart {
             file["listeners"] = "\(configuration.listener.name)://\(host):\(port)"
             let frontend = Frontend(
                 brokerID: configuration.nodeID, configuration: try FrontendConfiguration(file: file),
-                logs: NodeLogProvider(registry: registry, configuration: configuration, objectStoreURL: objectStore?.url), metadata: cache,
+                logs: NodeLogProvider(registry: registry, configuration: configuration, objectStoreURL: objectStore?.url),
+                metadata: cache,
                 operations: operations, environment: environment, meters: meters, logger: logger)
             let given = configuration.given
             let brokerID = configuration.nodeID
@@ -147,27 +157,34 @@ private struct NodeStart {
                 configurationOf: { topic in
                     let image = cache.current
                     var defaults = given
-                    for configs in [image.brokerConfigs[nil], image.brokerConfigs[brokerID]] { defaults.merge(configs ?? [:]) { $1 } }
+                    for configs in [image.brokerConfigs[nil], image.brokerConfigs[brokerID]] {
+                        defaults.merge(configs ?? [:]) { $1 }
+                    }
                     return try TopicConfigs.logConfiguration(topic: topic, brokerDefaults: defaults)
                 },
                 applied: { partition, log in frontend.partitionChanged(partition, log: log) })
             let duties = NodeDuties(
-                brokerID: brokerID, registry: registry, cache: cache, operations: operations, volumes: volumes, clock: environment.clock,
+                brokerID: brokerID, registry: registry, cache: cache, operations: operations, volumes: volumes,
+                clock: environment.clock,
                 logger: logger)
             _ = cache.onChange { update in
                 follower.changed(update)
                 if update.dutiesChanged || !update.changedTopics.isEmpty { duties.look() }
             }
+            await duties.deleteStrays()
             follower.start()
             duties.look()
             let controller = Controller(
                 registration: registration, store: store, cache: cache,
-                planner: ControllerPlanner(placement: { EngineRegistry.placement(of: $0) }), clock: environment.clock, logger: logger)
+                planner: ControllerPlanner(placement: { EngineRegistry.placement(of: $0) }), clock: environment.clock,
+                logger: logger)
             let campaign = Task { await controller.run() }
             gate.open(frontend)
             let parts = NodeParts(
-                configuration: configuration, meters: meters, logger: logger, store: store, cache: cache, registration: registration,
-                objectStore: objectStore, registry: registry, frontend: frontend, server: server, transport: transport,
+                configuration: configuration, meters: meters, logger: logger, store: store, cache: cache,
+                registration: registration,
+                lease: lease, objectStore: objectStore, registry: registry, frontend: frontend, server: server,
+                transport: transport,
                 follower: follower, duties: duties, controller: controller, campaign: campaign)
             return Node(parts: parts, host: host, port: port)
         } catch {

@@ -19,6 +19,7 @@ struct NodeParts: Sendable {
     let store: any MetadataStore
     let cache: MetadataCache
     let registration: BrokerRegistration
+    let lease: LeaseWatch
     let objectStore: (any ObjectStore)?
     let registry: EngineRegistry
     let frontend: Frontend
@@ -31,18 +32,30 @@ struct NodeParts: Sendable {
     let campaign: Task<Void, Never>
 
     func stop() async {
-        try? await registration.beginDraining()
+        await handOver()
         campaign.cancel()
         await campaign.value
         duties.stop()
         follower.stop()
         await server.stop(within: .seconds(5))
         await frontend.shutdown()
+        lease.stop()
         for engine in registry.engines { await engine.shutdown() }
         await registration.deregister()
         await cache.stop()
         await transport.stop()
         await objectStore?.close()
         await store.close()
+    }
+
+    /// Lets others take over what this broker leads, as far as they can, while it still serves.
+    private func handOver() async {
+        do { try await registration.beginDraining() } catch { return }
+        let broker = configuration.nodeID
+        let left = await cache.waitUntil(timeout: .seconds(10)) { Handover.remaining(of: broker, in: $0).isEmpty }
+        guard left == nil, !registration.isFenced else { return }
+        logger.warning(
+            "Stopping although not every partition has been handed over",
+            metadata: ["partitions": "\(Handover.remaining(of: broker, in: cache.current).count)"])
     }
 }

@@ -3,8 +3,10 @@
 //===----------------------------------------------------------------------===//
 
 internal import ArgumentParser
+internal import BrokerNode
 internal import Comparison
 internal import Foundation
+internal import RuntimeEnvironment
 
 struct CompareCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,7 +23,8 @@ struct CompareCommand: AsyncParsableCommand {
     var scenarios = Scenario.allCases.map(\.rawValue).joined(separator: ",")
     @Option(help: "OpenMessaging Benchmark workload file: its record size, rate, partitions and clients replace the defaults.") var workload: String?
     @Option(help: "DIR, a mount, or replicated:N:DIR. Default: replicated:3: below the data directory.") var volume: String?
-    @Option(help: "file:///DIR?copies=N or s3://BUCKET/PREFIX?endpoint=URL. Default: a directory with three copies.") var objectStore: String?
+    @Option(help: "file:///DIR?copies=N or s3://BUCKET/PREFIX?endpoint=URL. Default: a directory with three copies.")
+    var objectStore: String?
     @Option(help: "Where the clusters' data lies while it runs.") var dataDir: String?
     @Option(help: "Where report.html and comparison.json are written.") var output = "ninefold-report"
     @Option(help: "table or json, on standard output.") var format = "table"
@@ -33,15 +36,26 @@ struct CompareCommand: AsyncParsableCommand {
     func validate() throws {
         _ = try modeList()
         _ = try scenarioList()
+        if let volume {
+            do { _ = try Volume.Kind(parsing: volume) } catch { throw ValidationError("--volume: \(error)") }
+        }
+        if let objectStore {
+            do { try BrokerConfiguration.checkObjectStoreURL(objectStore) } catch {
+                throw ValidationError("--object-store: \(error)")
+            }
+        }
         guard ["table", "json"].contains(format) else { throw ValidationError("--format \(format): allowed are table and json") }
     }
 
     private func modeList() throws -> [String] {
         let list = modes.split(separator: ",").map(String.init)
+        guard !list.isEmpty else {
+            throw ValidationError("--modes: name at least one of \(ComparePlan.modeNames.joined(separator: ", "))")
+        }
         for mode in list where !ComparePlan.modeNames.contains(mode) {
             throw ValidationError("--modes \(mode): allowed are \(ComparePlan.modeNames.joined(separator: ", "))")
         }
-        guard !list.isEmpty, Set(list).count == list.count else { throw ValidationError("--modes \(modes): name each mode once") }
+        guard Set(list).count == list.count else { throw ValidationError("--modes \(modes): name each mode once") }
         return list
     }
 
@@ -67,8 +81,9 @@ struct CompareCommand: AsyncParsableCommand {
             do { try plan.apply(workloadFile: workload) } catch { throw CommandFailure("\(error)") }
         }
         let settled = plan
+        try OutputDirectory.check(output)
         Interrupt.handle {
-            ChildProcesses.killAll()
+            ChildProcesses.endAll()
             CompareRun.clean(settled)
         }
         do {
@@ -84,6 +99,8 @@ struct CompareCommand: AsyncParsableCommand {
             }
             CompareRun.clean(settled)
         } catch {
+            // A child that Ctrl-C has killed is no failure to report: the signal's handler cleans up and ends the program.
+            while ChildProcesses.isEnding { try? await Task.sleep(for: .seconds(1)) }
             ChildProcesses.killAll()
             let logs = keep ? "" : CompareRun.preserveLogs(settled, to: output).map { "; logs of the brokers: \($0)" } ?? ""
             CompareRun.clean(settled)

@@ -21,8 +21,17 @@ struct DevCommand: AsyncParsableCommand {
         guard (1...9).contains(brokers) else { throw ValidationError("--brokers \(brokers): allowed is 1 to 9") }
         guard (0...65_526).contains(port) else { throw ValidationError("--port \(port): allowed is 0 (any) to 65526") }
         guard BrokerConfiguration.storageModes.contains(storageMode) else {
-            throw ValidationError("--storage-mode \(storageMode): allowed are \(BrokerConfiguration.storageModes.joined(separator: ", "))")
+            throw ValidationError(
+                "--storage-mode \(storageMode): allowed are \(BrokerConfiguration.storageModes.joined(separator: ", "))")
         }
+        _ = try override.map(Self.setting)
+    }
+
+    private static func setting(_ pair: String) throws(ValidationError) -> (key: String, value: String) {
+        guard let separator = pair.firstIndex(of: "="), separator > pair.startIndex else {
+            throw ValidationError("--override \(pair): wants KEY=VALUE")
+        }
+        return (String(pair[..<separator]), String(pair[pair.index(after: separator)...]))
     }
 
     func run() async throws {
@@ -34,6 +43,7 @@ struct DevCommand: AsyncParsableCommand {
         }
         defer { if dataDir == nil { try? FileManager.default.removeItem(atPath: directory) } }
         let replicas = min(3, brokers)
+        let changes = try override.map(Self.setting)
         var nodes: [Node] = []
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -48,15 +58,9 @@ struct DevCommand: AsyncParsableCommand {
                     "group.initial.rebalance.delay.ms": "0", "wal.capacity.bytes": String(64 << 20),
                     "wal.upload.threshold.bytes": String(16 << 20),
                 ]
-                for pair in override {
-                    guard let separator = pair.firstIndex(of: "=") else { throw ValidationError("--override \(pair): wants KEY=VALUE") }
-                    settings[String(pair[..<separator])] = String(pair[pair.index(after: separator)...])
-                }
+                for (key, value) in changes { settings[key] = value }
                 nodes.append(try await Node.start(settings: settings))
             }
-        } catch let error as ValidationError {
-            for node in nodes { await node.stop() }
-            throw error
         } catch {
             for node in nodes { await node.stop() }
             throw CommandFailure("\(error)")

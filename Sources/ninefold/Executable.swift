@@ -21,7 +21,8 @@ enum Interrupt {
         for number in numbers {
             listen(to: number) {
                 cleanUp()
-                exit(128 + number)
+                // At once: other threads are in the midst of their work, and must not see it taken down piece by piece.
+                _exit(128 + number)
             }
         }
     }

@@ -14,12 +14,21 @@ struct TraceCommand: AsyncParsableCommand {
     @Option var partition: Int32
     @Option var offset: Int64
 
+    func validate() throws {
+        guard let colon = bootstrapServer.lastIndex(of: ":"), colon > bootstrapServer.startIndex,
+            let port = Int(bootstrapServer[bootstrapServer.index(after: colon)...]), (1...65_535).contains(port)
+        else { throw ValidationError("--bootstrap-server \(bootstrapServer): wants HOST:PORT") }
+        guard partition >= 0, offset >= 0 else { throw ValidationError("--partition and --offset count from 0") }
+    }
+
     func run() async throws {
         let trace: TraceRun.Trace
         do {
             trace = try await TraceRun(bootstrap: bootstrapServer, topic: topic, partition: partition, offset: offset).execute()
         } catch { throw CommandFailure("\(error)") }
         print(trace.text(topic: topic, partition: partition, offset: offset), terminator: "")
-        guard trace.allEqual else { throw CommandFailure("\(topic)-\(partition) offset \(offset): not every copy could be confirmed") }
+        guard trace.allEqual else {
+            throw CommandFailure("\(topic)-\(partition) offset \(offset): not every copy could be confirmed")
+        }
     }
 }

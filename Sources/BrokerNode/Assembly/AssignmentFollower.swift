@@ -45,8 +45,14 @@ final class AssignmentFollower: Sendable {
         self.applied = applied
     }
 
-    /// Looks at all partitions of this broker in the current image.
+    /// Looks at all partitions of this broker in the current image, and at those an engine found here that have moved away since.
     func start() {
+        for engine in registry.engines {
+            for partition in engine.logs.map(\.assignment.partition) {
+                state.withLock { $0.held[partition] = engine.name }
+                look(at: partition)
+            }
+        }
         for record in cache.current.partitions(on: brokerID) {
             if let partition = cache.current.partitionID(record.topicID, record.partition) { look(at: partition) }
         }
@@ -102,7 +108,8 @@ final class AssignmentFollower: Sendable {
 
     private func bring(_ partition: PartitionID) async throws {
         let image = cache.current
-        guard let topic = image.topic(partition.topicID), let record = image.partition(partition.topicID, partition.partition) else {
+        guard let topic = image.topic(partition.topicID), let record = image.partition(partition.topicID, partition.partition)
+        else {
             state.withLock { _ = $0.held.removeValue(forKey: partition) }
             applied(partition, nil)
             return

@@ -13,22 +13,19 @@ struct DataDirectory: Codable, Sendable, Hashable {
     var layout: Int
     var nodeID: Int32
     var storageMode: String
+    /// Unset until the broker has joined a cluster for the first time.
+    var clusterID: String?
+
+    private static func path(in directory: String) -> String { "\(directory)/\(fileName)" }
 
     /// Marks a new directory, or refuses one that is another broker's, another mode's, or a newer program's.
     static func claim(_ configuration: BrokerConfiguration) throws(ConfigurationError) {
         let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)
-        let path = "\(directory)/\(fileName)"
-        if let data = FileManager.default.contents(atPath: path) {
-            guard let mark = try? JSONDecoder().decode(DataDirectory.self, from: data) else {
-                throw ConfigurationError("\(path): damaged; if the directory is this broker's, remove that file and start again")
-            }
-            guard mark.layout <= layout else {
-                throw ConfigurationError(
-                    "\(directory): written by a newer version (layout \(mark.layout), this one knows \(layout)); use that version")
-            }
+        if let mark = try read(in: directory) {
             guard mark.nodeID == configuration.nodeID.rawValue else {
                 throw ConfigurationError(
-                    "\(directory): the data of broker \(mark.nodeID), not of broker \(configuration.nodeID); correct node.id or log.dirs")
+                    "\(directory): the data of broker \(mark.nodeID), not of broker \(configuration.nodeID); correct node.id or log.dirs"
+                )
             }
             guard mark.storageMode == configuration.storageMode else {
                 throw ConfigurationError(
@@ -39,12 +36,54 @@ struct DataDirectory: Codable, Sendable, Hashable {
         }
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            let mark = DataDirectory(layout: layout, nodeID: configuration.nodeID.rawValue, storageMode: configuration.storageMode)
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys]
-            try encoder.encode(mark).write(to: URL(fileURLWithPath: path), options: .atomic)
+            try DataDirectory(layout: layout, nodeID: configuration.nodeID.rawValue, storageMode: configuration.storageMode)
+                .write(in: directory)
         } catch {
-            throw ConfigurationError("log.dirs=\(configuration.logDirectory): cannot be written (\(error.localizedDescription)); choose another directory or its permissions")
+            throw unwritable(configuration, error)
         }
+    }
+
+    /// Notes the cluster the directory belongs to, or refuses one that belongs to another: logs that a cluster's metadata does not
+    /// name are deleted, so the metadata must be the right ones.
+    static func bind(_ configuration: BrokerConfiguration, to clusterID: String) throws(ConfigurationError) {
+        let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)
+        guard var mark = try read(in: directory), mark.clusterID != clusterID else { return }
+        if let other = mark.clusterID {
+            throw ConfigurationError(
+                "\(directory): the data of cluster \(other), but metadata.store.url=\(configuration.metadataStoreURL) is that of cluster \(clusterID); correct metadata.store.url or log.dirs"
+            )
+        }
+        mark.clusterID = clusterID
+        do { try mark.write(in: directory) } catch { throw unwritable(configuration, error) }
+    }
+
+    /// - Returns: nil where the directory carries no mark yet.
+    private static func read(in directory: String) throws(ConfigurationError) -> DataDirectory? {
+        guard let data = FileManager.default.contents(atPath: path(in: directory)) else { return nil }
+        struct Layout: Codable { var layout: Int }
+        // First the layout alone: what a newer version wrote besides may be unreadable here.
+        guard let found = try? JSONDecoder().decode(Layout.self, from: data).layout else { throw damaged(directory) }
+        guard found <= layout else {
+            throw ConfigurationError(
+                "\(directory): written by a newer version (layout \(found), this one knows \(layout)); use that version")
+        }
+        guard let mark = try? JSONDecoder().decode(DataDirectory.self, from: data) else { throw damaged(directory) }
+        return mark
+    }
+
+    private static func damaged(_ directory: String) -> ConfigurationError {
+        ConfigurationError("\(path(in: directory)): damaged; if the directory is this broker's, remove that file and start again")
+    }
+
+    private static func unwritable(_ configuration: BrokerConfiguration, _ error: any Error) -> ConfigurationError {
+        ConfigurationError(
+            "log.dirs=\(configuration.logDirectory): cannot be written (\(error.localizedDescription)); choose another directory or mend its permissions"
+        )
+    }
+
+    private func write(in directory: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        try encoder.encode(self).write(to: URL(fileURLWithPath: Self.path(in: directory)), options: .atomic)
     }
 }

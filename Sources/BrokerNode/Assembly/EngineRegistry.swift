@@ -34,6 +34,9 @@ package struct EngineRegistry: Sendable {
     package static func placement(of mode: String) -> ReplicaPlacement {
         mode == "shared" || mode == "memory" ? .singleOwner : .replicated
     }
+
+    /// Whether a partition of the mode can be led elsewhere without loss: what is only in memory cannot.
+    package static func handsOver(_ mode: String) -> Bool { mode != "memory" }
 }
 
 extension PartitionAssignment {

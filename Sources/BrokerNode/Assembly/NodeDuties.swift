@@ -13,8 +13,15 @@ internal import Synchronization
 final class NodeDuties: Sendable {
     private struct State {
         var recovering: Set<RecoveryRecord> = []
+        /// Deaths that are another broker's to recover, and that the engines have been told of.
+        var told: Set<BrokerRun> = []
         var deleting: Set<TopicID> = []
         var isStopped = false
+    }
+
+    private struct BrokerRun: Hashable {
+        var broker: BrokerID
+        var epoch: BrokerEpoch
     }
 
     private let brokerID: BrokerID
@@ -48,6 +55,11 @@ final class NodeDuties: Sendable {
             let starts = state.withLock { !$0.isStopped && $0.recovering.insert(recovery).inserted }
             if starts { Task { await self.recover(recovery) } }
         }
+        for recovery in image.recoveries.values.map(\.record) where recovery.assignee != brokerID && recovery.broker != brokerID {
+            let run = BrokerRun(broker: recovery.broker, epoch: recovery.epoch)
+            let starts = state.withLock { !$0.isStopped && $0.told.insert(run).inserted }
+            if starts { Task { await self.tell(recovery) } }
+        }
         for duty in image.deletionDuties(of: brokerID) {
             let starts = state.withLock { !$0.isStopped && $0.deleting.insert(duty.topic.id).inserted }
             if starts { Task { await self.delete(duty) } }
@@ -65,6 +77,35 @@ final class NodeDuties: Sendable {
             self.cache.current.recoveryDuties(of: self.brokerID).contains(recovery)
         }
         state.withLock { _ = $0.recovering.remove(recovery) }
+    }
+
+    private func tell(_ recovery: RecoveryRecord) async {
+        await retry("An engine could not take note of a dead broker; trying again", ["broker": "\(recovery.broker)"]) {
+            for engine in self.registry.engines {
+                try await engine.brokerDied(recovery.broker, epoch: recovery.epoch, assigned: false)
+            }
+        } while: {
+            self.cache.current.recoveries[recovery.broker]?.record.epoch == recovery.epoch
+        }
+    }
+
+    /// Deletes logs that the engines found on their volumes and whose topics are gone: deleted while this broker was away.
+    ///
+    /// Called once, after the engines' start, with an image not older than that.
+    func deleteStrays() async {
+        let image = cache.current
+        for engine in registry.engines {
+            for partition in engine.logs.map(\.assignment.partition)
+            where image.partitionID(partition.topicID, partition.partition) == nil {
+                logger.notice(
+                    "Topic was deleted while the broker was away; deleting its data here", metadata: ["partition": "\(partition)"])
+                do { try await engine.delete(partition, ownsSharedData: false) } catch {
+                    logger.warning(
+                        "Data of a deleted topic could not be removed; the next start tries again",
+                        metadata: ["partition": "\(partition)", "error": "\(error)"])
+                }
+            }
+        }
     }
 
     private func delete(_ duty: DeletionDuty) async {

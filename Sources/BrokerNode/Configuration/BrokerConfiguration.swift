@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 package import LogModel
+internal import RuntimeEnvironment
 
 /// A node's settings: Kafka's names where Kafka has the thing, ours where it has not. Defaults are Kafka 3.9's.
 package struct BrokerConfiguration: Sendable {
@@ -91,6 +92,13 @@ package struct BrokerConfiguration: Sendable {
         }
         logDirectory = directory
         walVolume = values.text("wal.path")
+        for (key, specification) in [("log.dirs", directory), ("wal.path", walVolume)] {
+            guard let specification else { continue }
+            do throws(VolumeError) { _ = try Volume.Kind(parsing: specification) } catch {
+                throw ConfigurationError(
+                    key: key, value: specification, allowed: "a directory, or replicated:N:DIR with N from 1 to 16")
+            }
+        }
         let plain = Self.plainDirectory(directory)
         metadataStoreURL = values.text("metadata.store.url", default: "sqlite://\(plain)/metadata.db")
         objectStoreURL = values.text("object.store.url", default: "file://\(plain)/objects")

@@ -16,7 +16,9 @@ package enum ControllerAction: Sendable, Hashable {
         case .change(let record, let old):
             [.revision(MetadataKey.partition(record.topicID, record.partition), old.revision)]
         case .assignRecovery(let record, let old):
+            // One that has just come back recovers its own data: nobody else may be sent to it then.
             [Self.unchanged(MetadataKey.recovery(of: record.broker), old?.revision)]
+                + (record.assignee == record.broker ? [] : [.absent(MetadataKey.broker(record.broker))])
         case .assignDeletion(let record, let old):
             [Self.unchanged(MetadataKey.deletion(of: record.topicID), old?.revision)]
         case .finishDeletion(let topic, let deletion):

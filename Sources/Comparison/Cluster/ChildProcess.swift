@@ -7,15 +7,39 @@ internal import Synchronization
 
 /// Every process this one has started and not yet seen end, so that none is left behind: killed on Ctrl-C and at exit.
 package enum ChildProcesses {
-    private static let running = Mutex<Set<pid_t>>([])
+    private struct State {
+        var running: Set<pid_t> = []
+        var isClosed = false
+    }
 
-    static func started(_ pid: pid_t) { running.withLock { _ = $0.insert(pid) } }
-    static func ended(_ pid: pid_t) { running.withLock { _ = $0.remove(pid) } }
+    private static let state = Mutex(State())
+
+    /// Starts a process by `launch`, unless this program is about to end. What it starts is known before anyone can ask for all to be killed.
+    static func start(_ launch: () throws -> pid_t) throws -> pid_t {
+        try state.withLock { state in
+            guard !state.isClosed else { throw CancellationError() }
+            let pid = try launch()
+            state.running.insert(pid)
+            return pid
+        }
+    }
+
+    static func ended(_ pid: pid_t) { state.withLock { _ = $0.running.remove(pid) } }
 
     /// SIGKILL to all; safe to call more than once.
     package static func killAll() {
-        for pid in running.withLock({ $0 }) { kill(pid, SIGKILL) }
+        for pid in state.withLock(\.running) { kill(pid, SIGKILL) }
     }
+
+    /// The program ends: kills all, lets no other start, and returns once they are gone (or will not go, after some seconds).
+    package static func endAll() {
+        state.withLock { $0.isClosed = true }
+        killAll()
+        for _ in 0..<1_000 where !state.withLock(\.running.isEmpty) { usleep(5_000) }
+    }
+
+    /// Whether the program is about to end: a child's end is no news then.
+    package static var isEnding: Bool { state.withLock(\.isClosed) }
 }
 
 /// A process of ours with its output in a file.
@@ -52,11 +76,17 @@ package final class ChildProcess: Sendable {
         if let standardOutput { process.standardOutput = standardOutput } else { process.standardOutput = log }
         process.standardError = log
         let box = WeakBox()
-        process.terminationHandler = { ended in box.value?.didEnd(ended.terminationStatus) }
-        do { try process.run() } catch { throw Failure(description: "\(name): cannot start \(executable) (\(error))") }
-        pid = process.processIdentifier
+        process.terminationHandler = { ended in
+            ChildProcesses.ended(ended.processIdentifier)
+            box.value?.didEnd(ended.terminationStatus)
+        }
+        do {
+            pid = try ChildProcesses.start {
+                try process.run()
+                return process.processIdentifier
+            }
+        } catch { throw Failure(description: "\(name): cannot start \(executable) (\(error))") }
         self.process = Mutex(process)
-        ChildProcesses.started(pid)
         box.value = self
         // It may have ended before the box was filled.
         if !process.isRunning { didEnd(process.terminationStatus) }
@@ -115,7 +145,8 @@ package final class ChildProcess: Sendable {
 
     /// User and system seconds used so far, from `/proc/<pid>/stat`; nil once it has ended.
     package static func cpuSeconds(of pid: pid_t) -> Double? {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let close = text.lastIndex(of: ")") else {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let close = text.lastIndex(of: ")")
+        else {
             return nil
         }
         let fields = text[text.index(after: close)...].split(separator: " ")
