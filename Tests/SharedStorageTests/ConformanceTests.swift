@@ -7,19 +7,23 @@ import LogEngineTesting
 import LogModel
 import RuntimeEnvironment
 import SharedStorage
+import SimulationKit
 import Synchronization
 import Testing
 
 /// One broker of a ``World``; each engine made is its next run.
 private final class SharedEngineUnderTest: EngineUnderTest {
     let brokerID = BrokerID(1)
-    let world = World()
+    let world: World
     private let settings: SharedStorageSettings
     private let epoch = Mutex<Int64>(0)
 
     var environment: RuntimeEnvironment { world.environment }
 
-    init(settings: SharedStorageSettings) { self.settings = settings }
+    init(settings: SharedStorageSettings, simulatedDisks seed: UInt64? = nil) {
+        self.settings = settings
+        world = World(simulatedDisks: seed)
+    }
 
     func makeEngine() async throws -> any LogEngine {
         let next = epoch.withLock { epoch in
@@ -29,7 +33,8 @@ private final class SharedEngineUnderTest: EngineUnderTest {
         return world.engine(1, epoch: next, settings: settings)
     }
 
-    func kill(_ engine: any LogEngine) async throws { (engine as! SharedStorageEngine).fence() }
+    func kill(_ engine: any LogEngine) async throws { world.kill(engine as! SharedStorageEngine, broker: 1) }
+    func cutPower(_ engine: any LogEngine) async throws { world.kill(engine as! SharedStorageEngine, broker: 1, .powerCut) }
 }
 
 @Suite struct ConformanceTests {
@@ -42,6 +47,18 @@ private final class SharedEngineUnderTest: EngineUnderTest {
     @Test(arguments: LogEngineConformance.cases(for: traits))
     func conforms(_ promise: ConformanceCase) async throws {
         try await promise.run(traits: Self.traits) { SharedEngineUnderTest(settings: .small) }
+    }
+
+    private static let lossyTraits = {
+        var traits = ConformanceTests.traits
+        traits.survivesPowerCut = true
+        return traits
+    }()
+
+    /// On a disk that forgets what was not synced.
+    @Test(arguments: LogEngineConformance.cases(for: lossyTraits))
+    func conformsOnADiskThatLosesPower(_ promise: ConformanceCase) async throws {
+        try await promise.run(traits: Self.lossyTraits) { SharedEngineUnderTest(settings: .small, simulatedDisks: 11) }
     }
 
     /// The same with everything small: each append is uploaded, nothing stays in a cache, blocks hold a batch.

@@ -103,7 +103,7 @@ extension World {
         try await first.settle()
         try await second.settle()
         #expect(try await there.readNumbers() == Array(0..<21))
-        try await world.expectNoOrphans(there)
+        #expect(try await world.hasNoOrphans)
         await first.shutdown()
         await second.shutdown()
     }
@@ -133,7 +133,7 @@ extension RestartabilityTests {
         for log in logs { _ = try await log.deleteRecords(before: Offset(5)) }
         try await engine.settle()
         for log in logs { #expect(try await log.readNumbers() == Array(5..<20)) }
-        try await world.expectNoOrphans(logs[0])
+        #expect(try await world.hasNoOrphans)
         await engine.shutdown()
     }
 }

@@ -110,3 +110,76 @@ final class TrippingMetadataStore: MetadataStore {
     }
     func close() async { await store.close() }
 }
+
+/// The object store as a process sees it until it dies.
+struct MortalObjectStore: ObjectStore {
+    let base: any ObjectStore
+    let lifeline: World.Lifeline
+
+    var url: String { base.url }
+    var copies: ObjectCopies { base.copies }
+    private func check() throws(ObjectStoreError) {
+        if lifeline.isCut { throw ObjectStoreError(.unreachable, "the process is dead") }
+    }
+
+    func put(_ key: String, _ body: [ByteBuffer], condition: PutCondition) async throws(ObjectStoreError) {
+        try check()
+        try await base.put(key, body, condition: condition)
+    }
+    func get(_ key: String, range: Range<Int64>?) async throws(ObjectStoreError) -> ByteBuffer {
+        try check()
+        return try await base.get(key, range: range)
+    }
+    func info(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? { try await base.info(key) }
+    func list(prefix: String, startAfter: String?, maxKeys: Int) async throws(ObjectStoreError) -> (
+        objects: [ObjectInfo], isTruncated: Bool
+    ) {
+        try await base.list(prefix: prefix, startAfter: startAfter, maxKeys: maxKeys)
+    }
+    func delete(_ keys: [String]) async throws(ObjectStoreError) {
+        try check()
+        try await base.delete(keys)
+    }
+    func putMultipart(_ key: String, parts: AsyncThrowingStream<ByteBuffer, any Error>) async throws(ObjectStoreError) {
+        try check()
+        try await base.putMultipart(key, parts: parts)
+    }
+    func physicalPaths(_ key: String) -> [String] { base.physicalPaths(key) }
+    func physicalBytes(prefix: String) async throws(ObjectStoreError) -> (bytes: Int64, objects: Int64, basis: ObjectCopies.Basis) {
+        try await base.physicalBytes(prefix: prefix)
+    }
+    func close() async {}
+}
+
+/// The metadata store as a process sees it until it dies.
+struct MortalMetadataStore: MetadataStore {
+    let base: any MetadataStore
+    let lifeline: World.Lifeline
+
+    private func check() throws(MetadataStoreError) {
+        if lifeline.isCut { throw MetadataStoreError(.unavailable, "the process is dead") }
+    }
+
+    func get(_ key: String) async throws(MetadataStoreError) -> StoredValue? {
+        try check()
+        return try await base.get(key)
+    }
+    func list(prefix: String) async throws(MetadataStoreError) -> (values: [StoredValue], revision: Int64) {
+        try check()
+        return try await base.list(prefix: prefix)
+    }
+    func commit(_ transaction: Transaction) async throws(MetadataStoreError) -> TransactionResult {
+        try check()
+        return try await base.commit(transaction)
+    }
+    func grantLease(_ duration: Duration) async throws(MetadataStoreError) -> LeaseID { try await base.grantLease(duration) }
+    func keepAlive(_ lease: LeaseID) async throws(MetadataStoreError) { try await base.keepAlive(lease) }
+    func revoke(_ lease: LeaseID) async throws(MetadataStoreError) { try await base.revoke(lease) }
+    func watch(prefix: String, after revision: Int64) -> AsyncThrowingStream<MetadataChange, any Error> {
+        base.watch(prefix: prefix, after: revision)
+    }
+    func watchBatches(prefix: String, after revision: Int64) -> AsyncThrowingStream<[MetadataChange], any Error> {
+        base.watchBatches(prefix: prefix, after: revision)
+    }
+    func close() async {}
+}

@@ -11,38 +11,72 @@ import NIOCore
 import ObjectStore
 import RuntimeEnvironment
 import SharedStorage
+import SimulationKit
 import Synchronization
 import Testing
 
-/// Several brokers' engines in one process: a directory of WALs, one object store, one metadata store, one registry of leaders.
+/// Several brokers' engines in one process: a disk of WALs, one object store, one metadata store, one registry of leaders.
 final class World: Sendable {
-    let directory: String
-    let disk: PosixDisk
+    /// Cut when the process that an engine stands for dies: nothing of it arrives anywhere after that.
+    final class Lifeline: Sendable {
+        private let cut = Mutex(false)
+        var isCut: Bool { cut.withLock { $0 } }
+        func sever() { cut.withLock { $0 = true } }
+    }
+
     let environment = RuntimeEnvironment(clock: SystemClock(), randomness: SystemRandomSource(), workers: ThreadWorkerPool())
     let objects = MemoryObjectStore()
     let metadata: TrippingMetadataStore
     let registry = MemoryRegistry()
     let topic = TopicID(high: 7, low: 9)
+    private let directory: String?
+    private let disks: Mutex<[Int32: any Disk]>
+    private let lifelines = Mutex<[ObjectIdentifier: Lifeline]>([:])
 
-    init() {
-        directory = NSTemporaryDirectory() + "ninefold-shared-\(UUID().uuidString)"
-        disk = PosixDisk(root: directory)
+    /// - Parameter simulatedDisks: A disk per broker that can lose power, made from the seed; nil for a real directory.
+    init(simulatedDisks seed: UInt64? = nil) {
         metadata = TrippingMetadataStore(InMemoryMetadataStore(clock: environment.clock))
+        if let seed {
+            directory = nil
+            disks = Mutex(Dictionary(uniqueKeysWithValues: (1...4).map { (Int32($0), SimulatedDisk(seed: seed &+ UInt64($0))) }))
+        } else {
+            let directory = NSTemporaryDirectory() + "ninefold-shared-\(UUID().uuidString)"
+            self.directory = directory
+            let disk = PosixDisk(root: directory)
+            disks = Mutex(Dictionary(uniqueKeysWithValues: (1...4).map { (Int32($0), disk) }))
+        }
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: directory) }
+    deinit {
+        if let directory { try? FileManager.default.removeItem(atPath: directory) }
+    }
 
     static func walPath(_ broker: Int32) -> String { "broker-\(broker)/wal" }
+    func disk(of broker: Int32) -> any Disk { disks.withLock { $0[broker]! } }
 
     func engine(
         _ broker: Int32, epoch: Int64 = 1, settings: SharedStorageSettings = .small,
         lease: @escaping @Sendable () -> Bool = { true }
     ) -> SharedStorageEngine {
-        let disk = disk
-        return SharedStorageEngine(
-            brokerID: BrokerID(broker), brokerEpoch: BrokerEpoch(epoch), volume: .init(disk: disk, path: Self.walPath(broker)),
-            volumeOf: { .init(disk: disk, path: Self.walPath($0.rawValue)) }, store: objects, metadataStore: metadata,
-            environment: environment, meters: Meters(), settings: settings, leaseHolds: lease, registry: registry)
+        let lifeline = Lifeline()
+        let engine = SharedStorageEngine(
+            brokerID: BrokerID(broker), brokerEpoch: BrokerEpoch(epoch),
+            volume: .init(disk: disk(of: broker), path: Self.walPath(broker)),
+            volumeOf: { .init(disk: self.disk(of: $0.rawValue), path: Self.walPath($0.rawValue)) },
+            store: MortalObjectStore(base: objects, lifeline: lifeline),
+            metadataStore: MortalMetadataStore(base: metadata, lifeline: lifeline), environment: environment, meters: Meters(),
+            settings: settings, leaseHolds: lease, registry: registry)
+        lifelines.withLock { $0[ObjectIdentifier(engine)] = lifeline }
+        return engine
+    }
+
+    /// Ends the engine as the death of its process does.
+    func kill(_ engine: SharedStorageEngine, broker: Int32, _ crash: SimulatedDisk.Crash = .processKill) {
+        lifelines.withLock { $0[ObjectIdentifier(engine)] }?.sever()
+        disks.withLock { disks in
+            if let disk = disks[broker] as? SimulatedDisk { disks[broker] = disk.crash(crash) }
+        }
+        engine.fence()
     }
 
     func started(

@@ -112,6 +112,43 @@ private final class Ring: WALClient {
         }
     }
 
+    /// One group over the ring's end, the record before it ending there to the byte, or up to a padding record short of it.
+    @Test(arguments: [0, 8, 72, 80, 88, 4_000])
+    func aGroupMayCrossTheRingsEndAnywhere(_ gap: Int) async throws {
+        let ring = try Ring(capacity: 64 << 10, groupBytesMax: 32 << 10)
+        let body = 8_192 - WALRecordHeader.size
+        for number in 0..<6 {
+            try ring.append(Int64(number), size: body)
+            while ring.acknowledged.count <= number { try await ring.drained() }
+        }
+        ring.log.release(before: 6)
+        try await ring.drained()
+        // Held up, so that the next four make one group.
+        let go = DispatchSemaphore(value: 0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            let isHeldUp = Mutex(false)
+            group.addTask {
+                try await ring.log.onWorker { _ throws(DiskError) in
+                    isHeldUp.withLock { $0 = true }
+                    go.wait()
+                }
+            }
+            try await eventually("the worker is held up") { isHeldUp.withLock { $0 } }
+            try ring.append(6, size: body)
+            try ring.append(7, size: body - gap)
+            try ring.append(8, size: body)
+            try ring.append(9, size: 10)
+            go.signal()
+            try await group.waitForAll()
+        }
+        while ring.acknowledged.count < 10 { try await ring.drained() }
+        let found = try Ring.recover(ring.disk)
+        #expect(found.map(\.header.offsets.lowerBound.rawValue) == [6, 7, 8, 9])
+        #expect(found.map(\.body) == [(6, body), (7, body - gap), (8, body), (9, 10)].map { Ring.body($0, size: $1) })
+        #expect(Set(found.map(\.header.groupPosition)).count == 1)
+        #expect(try ring.disk.open("wal", .readOnly).size() == WALHeader.ringStart + 64 << 10)
+    }
+
     @Test func aFullRingTakesNothingMoreUntilItIsTrimmed() async throws {
         let ring = try Ring(capacity: 64 << 10, groupBytesMax: 8 << 10)
         var last: UInt64 = 0
@@ -146,7 +183,8 @@ private final class Ring: WALClient {
         let content = try ring.disk.readFile("wal")
         let start = Int(WALHeader.ringStart + lastGroup)
         let end = Int(ends[2])
-        for cut in stride(from: start, to: end, by: 1) {
+        // Every byte of the first record's and the last bytes, every seventh between.
+        for cut in start..<end where cut < start + 300 || cut > end - 200 || cut % 7 == 0 {
             for damage in 0..<2 {
                 var torn = content
                 if damage == 0 {

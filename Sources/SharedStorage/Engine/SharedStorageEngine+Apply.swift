@@ -162,11 +162,8 @@ extension SharedStorageEngine {
             while let self, log.waitsForTail, !log.hasFailed, !self.state.withLock({ $0.isStopped }) {
                 try? await self.environment.clock.sleep(for: .milliseconds(delay))
                 delay = min(2 * delay, 50)
-                guard let record = try? await self.metadata.stream(log.stream)?.value else { continue }
-                guard record.committedEnd > log.committedEnd, let ranges = try? await self.metadata.ranges(of: log.stream) else {
-                    continue
-                }
-                log.tailCommitted(ranges)
+                // Not answered: asked again.
+                try? await log.catchUp()
             }
             log.tellProgress()
             parts.uploader.kick()

@@ -11,13 +11,12 @@ internal import Synchronization
 
 extension SharedStorageEngine {
     /// Retention, compaction and the deletion of garbage, as long as the engine runs.
-    func maintain(_ parts: EngineParts) {
-        Task { [weak self] in
+    func maintain() {
+        Task { [weak self, clock = environment.clock, interval = settings.maintenanceInterval] in
             var round = 0
             while true {
-                guard let clock = self?.environment.clock, let interval = self?.settings.maintenanceInterval else { return }
                 try? await clock.sleep(for: interval)
-                guard let self, !self.state.withLock({ $0.isStopped }), parts.wal.failure == nil else { return }
+                guard let self, let parts = try? self.running() else { return }
                 round += 1
                 let compactor = Compactor(parts: parts)
                 // All objects are looked at now and then only: there may be very many.

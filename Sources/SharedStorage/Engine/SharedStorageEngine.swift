@@ -142,7 +142,7 @@ public final class SharedStorageEngine: LogEngine {
             ownership: .value(key, SharedMetadata.encode(own)), reader: reader, putter: putter, uploader: uploader)
         uploader.begin(parts)
         state.withLock { $0.parts = parts }
-        maintain(parts)
+        maintain()
     }
 
     func recovery(ownership: Transaction.Condition?) -> RingRecovery {

@@ -54,27 +54,21 @@ extension SharedLog {
         shared.cacheBudget.uploaded(self, upTo: range.end)
     }
 
-    /// Takes over ranges that were committed without this log's knowledge.
-    func adopt(_ ranges: [RangeRecord]) {
-        for range in ranges where range.start >= committedEnd { uploadCommitted(range) }
+    /// Looks at the metadata for what was committed without this log's knowledge: a former owner's tail, or an upload of its own whose
+    /// answer was lost.
+    func catchUp() async throws(LogError) {
+        guard let record = try await shared.metadata.stream(stream)?.value, record.committedEnd > committedEnd else { return }
+        // Read after the record, so they reach at least as far.
+        let ranges = try await shared.metadata.ranges(of: stream)
+        let end = max(record.committedEnd, ranges.last?.end ?? .zero)
+        state.withLock { $0.adopt(ranges, committedEnd: end) }
+        shared.cacheBudget.uploaded(self, upTo: end)
     }
 
     /// Somebody else has taken the stream over or deleted it: what is in memory is of no use any more.
     func uploadObsolete() {
         appendFailed(LogError(.fenced, "partition \(partition) was taken over by another broker, or deleted; refresh the metadata"))
         abandon()
-    }
-
-    /// A former owner's tail has become `ranges`.
-    func tailCommitted(_ ranges: [RangeRecord]) {
-        state.withLock { state in
-            for range in ranges where range.start >= state.committedEnd {
-                guard range.start == state.committedEnd else { continue }
-                state.ranges.append(range)
-                state.rangeBytes += range.recordBytes
-                state.committedEnd = range.end
-            }
-        }
     }
 
     // MARK: Retention and compaction

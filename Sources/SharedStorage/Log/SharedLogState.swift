@@ -159,8 +159,24 @@ struct SharedLogState {
         guard range.start == committedEnd else { return }
         ranges.append(range)
         rangeBytes += range.recordBytes
-        committedEnd = range.end
-        uncommittedBytes = max(0, uncommittedBytes - range.recordBytes)
+        advance(to: range.end)
+    }
+
+    /// Takes over where the stream's past lies now, which others may have committed and merged meanwhile.
+    mutating func adopt(_ fresh: [RangeRecord], committedEnd end: Offset) {
+        guard end > committedEnd else { return }
+        ranges = fresh
+        rangeBytes = fresh.reduce(0) { $0 + $1.recordBytes }
+        advance(to: end)
+    }
+
+    private mutating func advance(to end: Offset) {
+        var index = cacheIndex(of: committedEnd)
+        while index < cache.count, cache[index].offsets.upperBound <= end {
+            uncommittedBytes -= Int64(cache[index].sizeInBytes)
+            index += 1
+        }
+        committedEnd = end
     }
 
     /// Drops uploaded appends below `offset` from memory.

@@ -36,9 +36,10 @@ final class Uploader: Sendable {
 
     func begin(_ parts: EngineParts) {
         state.withLock { $0.parts = parts }
-        Task { [weak self] in
-            while let self, !self.state.withLock({ $0.isStopped }) {
-                try? await self.clock.sleep(for: self.settings.uploadInterval)
+        Task { [weak self, clock, interval = settings.uploadInterval] in
+            while true {
+                try? await clock.sleep(for: interval)
+                guard let self, !self.state.withLock({ $0.isStopped }) else { return }
                 self.kick()
             }
         }
@@ -161,7 +162,7 @@ struct UploadPass {
                 cutsSynced, from: parts.metadata.writer, requiring: [parts.ownership])
             for (stream, range) in ranges { logs[stream]?.uploadCommitted(range) }
             for stream in outcome.obsolete { logs[stream]?.uploadObsolete() }
-            for stream in outcome.stale { logs[stream]?.adopt(try await parts.metadata.ranges(of: stream)) }
+            for stream in outcome.stale { try await logs[stream]?.catchUp() }
             if !outcome.stale.isEmpty { return try await run() }
         }
         if let failure = parts.wal.failure { throw failure }

@@ -64,6 +64,11 @@ struct WALGroup {
         }
 
         mutating func write(_ header: WALRecordHeader, body: ByteBuffer, copyBelow: Int) {
+            // The record before may have ended exactly with the lap, and then there was nothing to pad.
+            if header.position % capacity == 0, header.position > extentStart {
+                endExtent()
+                extentStart = header.position
+            }
             header.write(into: &scratch, body: body)
             if body.readableBytes < copyBelow {
                 scratch.writeImmutableBuffer(body)
@@ -84,6 +89,10 @@ struct WALGroup {
         private mutating func endExtent() {
             endScratch()
             guard !buffers.isEmpty else { return }
+            let length = buffers.reduce(0) { $0 + Int64($1.readableBytes) }
+            precondition(
+                extentStart % capacity + length <= capacity,
+                "a group's write stays inside the ring: \(extentStart) + \(length) of \(capacity)")
             extents.append(Extent(fileOffset: WALHeader.ringStart + extentStart % capacity, buffers: buffers))
             buffers = []
         }

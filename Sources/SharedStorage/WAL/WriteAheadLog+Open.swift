@@ -71,7 +71,13 @@ extension WriteAheadLog {
                 isClean: false)
             try file.write([header.encode()], at: header.fileOffset)
             try file.synchronize()
-            try disk.synchronizeDirectory(directory)
+            // The file's name, and those of the directories that were made for it.
+            var above = directory
+            while true {
+                try disk.synchronizeDirectory(above)
+                if above.isEmpty { break }
+                above = above.parentDirectory
+            }
             return WriteAheadLog(
                 disk: disk, path: path, file: file, header: header, environment: environment, settings: settings,
                 leaseHolds: leaseHolds,

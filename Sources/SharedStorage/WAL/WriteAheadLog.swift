@@ -158,16 +158,20 @@ package final class WriteAheadLog: Sendable {
                 try file.synchronize()
             } catch {
                 let code: LogError.Code = error.code == .noSpace ? .diskFull : .storageFailure
-                return fail(
-                    LogError(
-                        code,
-                        "the write-ahead log \(path) could not be written or synced; restart the broker once its volume is sound",
-                        cause: error))
+                let failure = LogError(
+                    code,
+                    "the write-ahead log \(path) could not be written or synced; restart the broker once its volume is sound",
+                    cause: error)
+                fail(failure)
+                return Self.tell(failure, to: group.appends.map(\.append.client))
             }
-            let isUnderPressure = state.withLock { state in
+            let (isUnderPressure, failure) = state.withLock { state in
+                // Ended while the group was being written: whether it is durable does not matter, nobody is told that it is.
+                if let failure = state.failure { return (false, Optional(failure)) }
                 state.unacknowledged.append(group.appends)
-                return Double(state.ring.heldBytes) > Double(state.ring.capacity) * settings.walPressureShare
+                return (Double(state.ring.heldBytes) > Double(state.ring.capacity) * settings.walPressureShare, nil)
             }
+            if let failure { return Self.tell(failure, to: group.appends.map(\.append.client)) }
             if isUnderPressure { pressure() }
             acknowledge()
             commitAgainIfNeeded()
@@ -227,6 +231,11 @@ package final class WriteAheadLog: Sendable {
             for placed in group { placed.append.client.appendDurable(placed.append.offsets, position: placed.position) }
             Self.tellEnd(to: group.map(\.append.client))
         }
+    }
+
+    private static func tell(_ failure: LogError, to clients: [any WALClient]) {
+        var told: Set<ObjectIdentifier> = []
+        for client in clients where told.insert(ObjectIdentifier(client)).inserted { client.appendFailed(failure) }
     }
 
     private static func tellEnd(to clients: [any WALClient]) {
@@ -310,8 +319,7 @@ package final class WriteAheadLog: Sendable {
             state.unacknowledged.removeAll()
             return clients
         }
-        var told: Set<ObjectIdentifier> = []
-        for client in clients ?? [] where told.insert(ObjectIdentifier(client)).inserted { client.appendFailed(error) }
+        Self.tell(error, to: clients ?? [])
     }
 
     /// Waits for the jobs queued so far, marks the log as cleanly closed if nothing in it is live, and closes the file.
