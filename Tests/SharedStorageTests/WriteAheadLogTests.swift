@@ -86,7 +86,7 @@ private final class Ring: WALClient {
     }
 
     @Test func theRingWrapsAndTheFileDoesNotGrow() async throws {
-        let ring = try Ring(capacity: 128 << 10)
+        let ring = try Ring(capacity: 192 << 10)
         let length = try ring.disk.open("wal", .readOnly).size()
         var released: Int64 = 0
         for number in 0..<2_000 {
