@@ -28,8 +28,8 @@ struct RecordedFrame: Decodable, Sendable, CustomStringConvertible {
         return buffer
     }
 
-    /// What is recorded, if its folder is named by NINEFOLD_SHARED, or lies beside the package or an ancestor of it.
-    static let all: [RecordedFrame] = {
+    /// The folder of recordings, if it is named by NINEFOLD_SHARED, or lies beside the package or an ancestor of it.
+    static let fixtures: URL? = {
         var roots: [URL] = []
         if let shared = ProcessInfo.processInfo.environment["NINEFOLD_SHARED"] { roots.append(URL(fileURLWithPath: shared)) }
         for start in [#filePath, FileManager.default.currentDirectoryPath + "/x"] {
@@ -39,8 +39,11 @@ struct RecordedFrame: Decodable, Sendable, CustomStringConvertible {
                 folder = folder.deletingLastPathComponent()
             }
         }
-        let folders = roots.map { $0.appendingPathComponent("fixtures/frames") }
-        guard let folder = folders.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else { return [] }
+        return roots.map { $0.appendingPathComponent("fixtures") }.first { FileManager.default.fileExists(atPath: $0.path) }
+    }()
+
+    static let all: [RecordedFrame] = {
+        guard let folder = fixtures?.appendingPathComponent("frames") else { return [] }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         return names.sorted().filter { $0.hasSuffix(".jsonl") }.flatMap { name -> [RecordedFrame] in
             guard let text = try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8) else { return [] }

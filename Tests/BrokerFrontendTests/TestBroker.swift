@@ -14,6 +14,7 @@ import Metering
 import NIOCore
 import RuntimeEnvironment
 import SimulationKit
+import Synchronization
 
 let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -74,6 +75,7 @@ final class TestBroker: LogProvider, Sendable {
     let meters = Meters()
     let configuration: FrontendConfiguration
     private let box = FrontendBox()
+    private let held = Mutex<[PartitionID: HeldLog]>([:])
     private let follower: Task<Void, Never>
 
     var frontend: Frontend { box.frontend }
@@ -119,7 +121,19 @@ final class TestBroker: LogProvider, Sendable {
         try await metadata.start()
     }
 
-    func log(for partition: PartitionID) -> (any PartitionLog)? { engine.log(for: partition) }
+    func log(for partition: PartitionID) -> (any PartitionLog)? {
+        held.withLock { $0[partition] } ?? engine.log(for: partition)
+    }
+
+    /// From now on the partition's appends wait for the test.
+    func hold(_ partition: PartitionID) -> HeldLog? {
+        guard let log = engine.log(for: partition) else { return nil }
+        let held = HeldLog(log)
+        self.held.withLock { $0[partition] = held }
+        frontend.partitionChanged(partition, log: held)
+        return held
+    }
+
     func logDirectories() async -> [LogDirectory] {
         [LogDirectory(path: "memory:\(id)", logs: engine.logs, totalBytes: 1000, usableBytes: 900)]
     }

@@ -1,0 +1,62 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import LogEngine
+import LogModel
+import Synchronization
+
+/// A log whose appends become durable when the test says so: followers that lag, a slow disk.
+final class HeldLog: PartitionLog {
+    private let base: any PartitionLog
+    private let signals = Mutex<[DurabilitySignal]>([])
+
+    init(_ base: any PartitionLog) { self.base = base }
+
+    /// Appends that wait.
+    var heldCount: Int { signals.withLock { $0.count } }
+
+    func release(_ failure: LogError? = nil) {
+        let waiting = signals.withLock { signals in
+            defer { signals = [] }
+            return signals
+        }
+        for signal in waiting { signal.complete(failure) }
+    }
+
+    func append(_ batches: RecordBatches, acks: RequiredAcks, epoch: LeaderEpoch?) throws(LogError) -> AppendReceipt {
+        var receipt = try base.append(batches, acks: acks, epoch: epoch)
+        if acks == .all {
+            let signal = DurabilitySignal()
+            signals.withLock { $0.append(signal) }
+            receipt.durable = signal
+        }
+        return receipt
+    }
+
+    var partition: PartitionID { base.partition }
+    var assignment: PartitionAssignment { base.assignment }
+    var offsets: LogOffsets { base.offsets }
+    var sizeInBytes: Int64 { base.sizeInBytes }
+    var offsetLag: Int64 { base.offsetLag }
+
+    func read(
+        from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
+    ) async throws(LogError) -> ReadResult {
+        try await base.read(
+            from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, bound: bound, reader: reader,
+            currentLeaderEpoch: currentLeaderEpoch)
+    }
+    func offset(forTimestamp timestamp: Timestamp) async throws(LogError) -> TimestampedOffset? {
+        try await base.offset(forTimestamp: timestamp)
+    }
+    func offsetOfMaxTimestamp() async throws(LogError) -> TimestampedOffset? { try await base.offsetOfMaxTimestamp() }
+    func endOffset(forEpoch epoch: LeaderEpoch) throws(LogError) -> EpochEndOffset? { try base.endOffset(forEpoch: epoch) }
+    func leaderEpoch(at offset: Offset) -> LeaderEpoch? { base.leaderEpoch(at: offset) }
+    func deleteRecords(before offset: Offset) async throws(LogError) -> Offset { try await base.deleteRecords(before: offset) }
+    func roll() async throws(LogError) { try await base.roll() }
+    func flush() async throws(LogError) { try await base.flush() }
+    func footprint() async throws(LogError) -> Footprint { try await base.footprint() }
+    func physicalCopies(of offset: Offset) async throws(LogError) -> [PhysicalCopy] { try await base.physicalCopies(of: offset) }
+    func setProgressListener(_ listener: (@Sendable (any PartitionLog) -> Void)?) { base.setProgressListener(listener) }
+}
