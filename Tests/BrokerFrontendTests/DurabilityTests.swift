@@ -66,7 +66,9 @@ import Testing
         var later: [@Sendable () async -> FinalOutcome] = []
         for value in ["a", "b", "c"] {
             let frame = try broker.frame(TestBroker.produceRequest(batch([value]), to: "t"), version: 9)
-            guard case .respondLater(let work) = broker.frontend.dispatch(try RequestFrame(parsing: frame), from: TestBroker.connection)
+            guard
+                case .respondLater(let work) = broker.frontend.dispatch(
+                    try RequestFrame(parsing: frame), from: TestBroker.connection)
             else {
                 Issue.record("answered before it was durable")
                 return
