@@ -22,8 +22,9 @@ extension ReplicatedLogEngine {
         var offsetsAt = start + settings.offsetCheckpointInterval
         var retentionAt = start + settings.retentionCheckInterval
         var unlinkAt = start + Self.unlinkInterval
+        var letGoAt = start + Self.letGoInterval
         while !Task.isCancelled {
-            let next = min(membershipAt, highWatermarkAt, offsetsAt, retentionAt, unlinkAt)
+            let next = min(membershipAt, highWatermarkAt, offsetsAt, retentionAt, unlinkAt, letGoAt)
             do { try await clock.sleep(until: next) } catch { return }
             let now = clock.now()
             if now >= membershipAt {
@@ -45,8 +46,11 @@ extension ReplicatedLogEngine {
                 retentionAt = now + settings.retentionCheckInterval
                 await onEachVolume { (volume) throws(SegmentError) in
                     self.applyRetention(on: volume)
-                    for partition in self.context.registry.all where partition.volume === volume { partition.log.letGoOfUnused() }
                 }
+            }
+            if now >= letGoAt {
+                letGoAt = now + Self.letGoInterval
+                for partition in context.registry.all { partition.log.letGoOfUnused() }
             }
             if now >= unlinkAt {
                 unlinkAt = now + Self.unlinkInterval
@@ -57,6 +61,9 @@ extension ReplicatedLogEngine {
 
     /// How much later than asked a deleted file may vanish.
     private static var unlinkInterval: Duration { .seconds(5) }
+
+    /// Sealed segments that nobody read for this long give back their open files and indexes.
+    private static var letGoInterval: Duration { .seconds(15) }
 
     private func onEachVolume(_ body: @escaping @Sendable (LogVolume) throws(SegmentError) -> Void) async {
         for volume in volumes {

@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test func aLateFollowerLeavesTheInSyncSetAndComesBack() async throws {
-        let cluster = try await Cluster(lagTimeMax: .milliseconds(100))
+        let cluster = try await Cluster(lagTimeMax: .seconds(1))
         cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }
         try await cluster.apply { _ in }
         try await cluster.log(1).append(Sent.batch("one"), acks: .all, epoch: nil).durable.wait()

@@ -42,6 +42,12 @@ struct LogRecovery {
                 try snapshot(at: segment.baseOffset)
             }
             if index >= checkFrom {
+                if index > checkFrom, segment.baseOffset > log.logEnd {
+                    // The name of a segment between was not synced, and is lost with its records.
+                    report.damage = "\(log.directory): no segment holds offsets \(log.logEnd)..<\(segment.baseOffset)"
+                    try removeSegments(after: index - 1)
+                    break
+                }
                 if try check(segment) {
                     try removeSegments(after: index)
                     break

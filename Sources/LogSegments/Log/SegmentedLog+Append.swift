@@ -113,11 +113,12 @@ extension SegmentedLog {
         if changed { try storeEpochs() }
     }
 
-    /// Replaces the epoch file. Not synced: what it says of unsynced records is no surer than they are, and recovery reads the epochs
-    /// off the batches.
+    /// Replaces the epoch file. Synced only with the records: what it says of those above the recovery point is read off their batches after
+    /// a crash.
     func storeEpochs() throws(SegmentError) {
         let epochs = state.withLock { state in
             state.epochsAreDirty = false
+            state.epochsNeedSync = true
             return state.epochs
         }
         do throws(SegmentError) {
@@ -128,10 +129,11 @@ extension SegmentedLog {
         }
     }
 
-    /// Replaces a file of the directory by rename, without a sync.
-    func replace(_ name: String, with bytes: ByteBuffer) throws(SegmentError) {
+    /// Replaces a file of the directory by rename.
+    func replace(_ name: String, with bytes: ByteBuffer, durably: Bool = false) throws(SegmentError) {
         try onDisk { () throws(DiskError) in
             let path = "\(directory)/\(name)"
+            if durably { return try disk.replaceFile(path, with: bytes) }
             let file = try disk.open(path + ".tmp", .readWriteCreate)
             defer { file.close() }
             try file.truncate(to: 0)

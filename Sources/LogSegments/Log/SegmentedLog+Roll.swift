@@ -32,47 +32,66 @@ extension SegmentedLog {
             state.recent = []
             state.endOffset = base
         }
-        state.withLock { $0.segments.append(next) }
+        let isBelowRecoveryPoint = state.withLock { state in
+            state.segments.append(next)
+            state.sealedNeedSync = true
+            return state.recoveryPoint >= state.logEnd
+        }
+        // Its records were synced while it was active, so no recovery would look at it: its indexes must not be left behind.
+        if isBelowRecoveryPoint { try synchronizeSealed() }
     }
 
     /// Writes the producers' state up to the log end, unless it is there. On the log's worker only.
-    package func takeSnapshot() throws(SegmentError) {
+    ///
+    /// - Parameter durably: On return. Without, a crash may take it, and a recovery replays from the one before.
+    package func takeSnapshot(durably: Bool = false) throws(SegmentError) {
         let (producers, end) = state.withLock { ($0.producers, $0.logEnd) }
         guard end > .zero else { return }
-        try replace(SegmentFileKind.producerSnapshot.name(end), with: ProducerSnapshot.encode(producers))
+        try replace(SegmentFileKind.producerSnapshot.name(end), with: ProducerSnapshot.encode(producers), durably: durably)
     }
 
     /// Syncs all that lies between the recovery point and the log end, and moves the recovery point. May run beside the log's worker:
     /// what is appended meanwhile is left out.
     package func synchronize() throws(SegmentError) {
         let (segments, end) = state.withLock { state in
-            (state.segments.filter { $0.endOffset > state.recoveryPoint }, state.logEnd)
+            (state.segments.filter { $0.endOffset > state.recoveryPoint || $0.isSealedAndUnsynchronized }, state.logEnd)
         }
-        guard !segments.isEmpty else { return }
-        for segment in segments { try segment.synchronize() }
-        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
-        state.withLock { state in state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd)) }
+        try synchronize(segments, upTo: end)
     }
 
     /// ``synchronize()`` for sealed segments alone: what a roll asks for.
     package func synchronizeSealed() throws(SegmentError) {
         let (sealed, base) = state.withLock { state in
-            (
-                state.segments.dropLast().filter { $0.endOffset > state.recoveryPoint },
+            state.sealedNeedSync = false
+            return (
+                state.segments.dropLast().filter { $0.isSealedAndUnsynchronized },
                 state.segments[state.segments.count - 1].baseOffset
             )
         }
-        guard !sealed.isEmpty else { return }
-        for segment in sealed { try segment.synchronize() }
-        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
-        state.withLock { state in state.recoveryPoint = max(state.recoveryPoint, min(base, state.logEnd)) }
+        try synchronize(sealed, upTo: base)
     }
 
-    /// True if a sealed segment lies above the recovery point.
-    package var hasUnsynchronizedSealedSegments: Bool {
-        state.withLock { state in
-            state.segments.count > 1 && state.segments[state.segments.count - 1].baseOffset > state.recoveryPoint
+    /// A segment was sealed and waits for ``synchronizeSealed()``.
+    package var hasUnsynchronizedSealedSegments: Bool { state.withLock { $0.sealedNeedSync } }
+
+    func synchronize(_ segments: [LogSegment], upTo end: Offset) throws(SegmentError) {
+        let (epochsNeedSync, end) = state.withLock { state in
+            defer { state.epochsNeedSync = false }
+            // An epoch whose first record is written, but not yet its line in the file.
+            let isBehind = state.epochsAreDirty
+            return (state.epochsNeedSync, isBehind ? min(end, state.epochs.latest?.startOffset ?? end) : end)
         }
+        guard !segments.isEmpty || epochsNeedSync else { return }
+        for segment in segments { try segment.synchronize() }
+        try onDisk { () throws(DiskError) in
+            if epochsNeedSync {
+                let file = try disk.open("\(directory)/\(LeaderEpochCheckpoint.fileName)", .readWrite)
+                defer { file.close() }
+                try file.synchronize()
+            }
+            try disk.synchronizeDirectory(directory)
+        }
+        state.withLock { state in state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd)) }
     }
 
     /// Writes all that a later start wants to find, syncs it and closes. Further appends fail. On the log's worker only.
@@ -80,7 +99,9 @@ extension SegmentedLog {
         guard !state.withLock({ $0.isClosed }) else { return }
         let active = state.withLock { $0.segments[$0.segments.count - 1] }
         try active.storeIndexes(final: true)
-        try takeSnapshot()
+        // So that its indexes are synced too: after an orderly stop nobody looks whether they are whole.
+        active.state.withLock { $0.isSealed = true }
+        try takeSnapshot(durably: true)
         try storeEpochs()
         try synchronize()
         state.withLock { $0.isClosed = true }
@@ -98,6 +119,7 @@ extension LogSegment {
         state.offsets = OffsetIndex()
         state.times = TimeIndex()
         state.transactions = TransactionIndex()
+        state.needsSync = true
         let segment = LogSegment(baseOffset: base, disk: disk, directory: directory, state: state)
         try onDisk { () throws(DiskError) in
             for kind in [SegmentFileKind.offsetIndex, .timeIndex, .transactionIndex] { try disk.remove(segment.path(kind)) }
@@ -107,20 +129,22 @@ extension LogSegment {
         return segment
     }
 
+    var isSealedAndUnsynchronized: Bool { state.withLock { $0.isSealed && $0.needsSync } }
+
     func synchronize() throws(SegmentError) {
         let isSealed = state.withLock { $0.isSealed }
         let file = try openFile()
         try onDisk { () throws(DiskError) in try file.file.synchronize() }
-        if isSealed {
-            for kind in [SegmentFileKind.offsetIndex, .timeIndex, .transactionIndex] {
-                do throws(DiskError) {
-                    let index = try disk.open(path(kind), .readWrite)
-                    defer { index.close() }
-                    try index.synchronize()
-                } catch {
-                    guard error.code == .notFound else { throw .disk(error) }
-                }
+        guard isSealed else { return }
+        for kind in [SegmentFileKind.offsetIndex, .timeIndex, .transactionIndex] {
+            do throws(DiskError) {
+                let index = try disk.open(path(kind), .readWrite)
+                defer { index.close() }
+                try index.synchronize()
+            } catch {
+                guard error.code == .notFound else { throw .disk(error) }
             }
         }
+        state.withLock { $0.needsSync = false }
     }
 }

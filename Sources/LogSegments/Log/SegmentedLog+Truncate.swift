@@ -8,8 +8,8 @@ internal import RuntimeEnvironment
 internal import Synchronization
 
 extension SegmentedLog {
-    /// Cuts the log so that it ends at `offset`, or at the base of the batch that holds it. Epochs and producers follow. On the log's
-    /// worker only.
+    /// Cuts the log so that it ends at `offset`, or at the base of the batch that holds it. Epochs and producers follow. Durable on
+    /// return. On the log's worker only.
     ///
     /// - Returns: The new log end.
     @discardableResult
@@ -62,6 +62,8 @@ extension SegmentedLog {
         try segment.storeIndexes(final: false, trims: true)
         if state.withLock({ $0.epochsAreDirty }) { try storeEpochs() }
         try reloadProducers()
+        // A crash must not bring back what was cut, above records that are written from now on.
+        try synchronize([segment], upTo: .zero)
         return newEnd
     }
 
@@ -136,8 +138,8 @@ extension SegmentedLog {
             state.sizeInBytes = 0
         }
         try storeEpochs()
-        if producerSnapshot != nil { try takeSnapshot() }
-        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
+        if producerSnapshot != nil { try takeSnapshot(durably: true) }
+        try synchronize([fresh], upTo: .zero)
     }
 }
 

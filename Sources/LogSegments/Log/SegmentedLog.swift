@@ -55,6 +55,10 @@ package final class SegmentedLog: Sendable {
         var removedFiles: [RemovedFile] = []
         /// The epoch file lacks the latest change.
         var epochsAreDirty = false
+        /// The epoch file holds changes that no sync has covered.
+        var epochsNeedSync = false
+        /// A segment was sealed since sealed ones were last synced.
+        var sealedNeedSync = false
         var isClosed = false
     }
 
@@ -81,11 +85,19 @@ package final class SegmentedLog: Sendable {
     package var logEnd: Offset { state.withLock { $0.logEnd } }
     /// Of the first segment, or the log start where that lies within it.
     package var localStart: Offset { state.withLock { max($0.segments[0].baseOffset, $0.logStart) } }
-    package var recoveryPoint: Offset { state.withLock { $0.recoveryPoint } }
+    /// Everything below is synced, and the indexes of the segments that lie wholly below.
+    package var recoveryPoint: Offset {
+        state.withLock { state in
+            guard let behind = state.segments.first(where: { $0.isSealedAndUnsynchronized }) else { return state.recoveryPoint }
+            return min(state.recoveryPoint, behind.endOffset - 1)
+        }
+    }
     package var epochs: EpochHistory { state.withLock { $0.epochs } }
     package var producers: ProducerStates { state.withLock { $0.producers } }
     /// Of all `.log` files.
     package var sizeInBytes: Int64 { state.withLock { $0.sizeInBytes } }
+    /// Closed or abandoned: nothing more is written.
+    package var isClosed: Bool { state.withLock { $0.isClosed } }
     package var segments: [LogSegment] { state.withLock { $0.segments } }
     package var settings: SegmentSettings {
         get { state.withLock { $0.settings } }

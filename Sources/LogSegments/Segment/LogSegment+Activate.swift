@@ -53,6 +53,7 @@ extension LogSegment {
             state.firstTimestamp = nil
             state.bytesSinceIndexEntry = 0
             state.recent = []
+            state.needsSync = true
         }
     }
 
@@ -88,6 +89,7 @@ extension LogSegment {
             if state.offsets == nil { state.offsets = offsets }
             if state.times == nil { state.times = times }
             state.isSealed = false
+            state.needsSync = true
             state.endOffset = endOffset
             state.firstTimestamp = first?.maxTimestamp
             // The walk saw the tail only; the time index knows what came before.

@@ -40,6 +40,8 @@ package final class LogSegment: Sendable {
         var bytesSinceIndexEntry: Int64 = 0
         /// By position; the last ends at `endOffset`. Empty in a sealed segment.
         var recent: [RecentBatch] = []
+        /// The files hold what no sync has covered: of a sealed segment its indexes too.
+        var needsSync = false
         /// Set by each use of the indexes or the file, cleared by each round of ``letGoIfUnused()``.
         var wasUsed = true
     }

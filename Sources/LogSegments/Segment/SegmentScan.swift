@@ -21,6 +21,7 @@ package enum SegmentScan {
     ) throws(SegmentError) -> (end: Int64, damage: String?) {
         var position = start
         var floor = offsets.lowerBound
+        var epoch = LeaderEpoch.none
         var chunk = ByteBuffer()
         var chunkStart = start
         func load(_ needed: Int) throws(SegmentError) {
@@ -47,6 +48,11 @@ package enum SegmentScan {
             guard header.lastOffsetDelta >= 0, header.baseOffset >= floor, header.lastOffset <= offsets.upperBound else {
                 return (position, "offset \(header.baseOffset) follows \(floor)")
             }
+            // What a leader appended never has an older epoch than what lies before it: these are bytes from before a truncation.
+            guard header.partitionLeaderEpoch >= epoch else {
+                return (position, "leader epoch \(header.partitionLeaderEpoch) follows \(epoch)")
+            }
+            epoch = header.partitionLeaderEpoch
             try visit(header, position, chunk.getSlice(at: index, length: header.sizeInBytes)!)
             floor = header.endOffset
             position += Int64(header.sizeInBytes)

@@ -112,7 +112,7 @@ extension ReplicatedPartition {
             self.state.withLock { $0.isSyncScheduled = false }
             do throws(SegmentError) { try self.log.synchronizeSealed() } catch {
                 // What was written since the last sync may be gone, and no later sync tells: appends must not go on as if all were well.
-                guard case .disk = error else { return }
+                guard case .disk = error, !self.log.isClosed else { return }
                 let failure = LogError(error, self.partition)
                 self.context.logger.error("sync failed", metadata: ["partition": "\(self.partition)", "error": "\(failure)"])
                 self.state.withLock { $0.failure = failure }

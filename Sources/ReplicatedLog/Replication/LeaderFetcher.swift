@@ -102,16 +102,10 @@ final class LeaderFetcher: Sendable {
     /// The partitions of the lane's next round.
     private func claim(_ lane: Lane) -> (partitions: [ReplicatedPartition], resumeAt: MonotonicInstant?) {
         let now = context.environment.clock.now()
-        let inSync = state.withLock { $0.entries.values.map(\.partition) }.filter(\.isInSync).map(\.partition)
-        return state.withLock { state in
-            for id in inSync where lane == .steady { state.entries[id]?.lane = .steady }
-            // A member that fell out goes back.
-            if lane == .steady {
-                let members = Set(inSync)
-                for (id, entry) in state.entries where entry.lane == .steady && !members.contains(id) {
-                    state.entries[id]?.lane = .catchUp
-                }
-            }
+        let partitions = state.withLock { $0.entries.values.map(\.partition) }
+        let members = Set(partitions.lazy.filter(\.isInSync).map(\.partition))
+        let (due, resumeAt, sleeper) = state.withLock { state in
+            let other = state.changeLanes(members: members, from: lane)
             var due: [Entry] = []
             var resumeAt: MonotonicInstant?
             for entry in state.entries.values where entry.lane == lane {
@@ -122,8 +116,10 @@ final class LeaderFetcher: Sendable {
                 }
             }
             if !due.isEmpty { state.isFetching[lane.rawValue] = true }
-            return (due.sorted { $0.turn < $1.turn }.map(\.partition), resumeAt)
+            return (due, resumeAt, other)
         }
+        sleeper?.resume()
+        return (due.sorted { $0.turn < $1.turn }.map(\.partition), resumeAt)
     }
 
     private func sleep(_ lane: Lane) async {
@@ -248,12 +244,39 @@ final class LeaderFetcher: Sendable {
     }
 
     /// A leader that has not heard of its leadership yet will have soon.
-    private static var pauseMax: Duration { .milliseconds(100) }
+    private static var pauseMax: Duration { .milliseconds(25) }
 }
 
-fileprivate extension LeaderFetcher.State {
+extension LeaderFetcher.State {
+    /// Called as `lane` begins a round. The steady lane takes what is in sync and gives up what no longer is; the catch-up lane gives what is in
+    /// sync to a steady lane that is idle. What a lane under way holds stays its own until its round ends.
+    ///
+    /// - Returns: The other lane, if it slept and has been given something; to be resumed without the lock.
+    fileprivate mutating func changeLanes(
+        members: Set<PartitionID>, from lane: LeaderFetcher.Lane
+    ) -> CheckedContinuation<Void, Never>? {
+        var hasGiven = false
+        for (id, entry) in entries {
+            let isMember = members.contains(id)
+            switch (lane, entry.lane) {
+            case (.steady, .catchUp) where isMember: entries[id]?.lane = .steady
+            case (.steady, .steady) where !isMember:
+                entries[id]?.lane = .catchUp
+                hasGiven = true
+            case (.catchUp, .catchUp) where isMember && !isFetching[LeaderFetcher.Lane.steady.rawValue]:
+                entries[id]?.lane = .steady
+                hasGiven = true
+            default: break
+            }
+        }
+        guard hasGiven else { return nil }
+        let other = lane == .steady ? LeaderFetcher.Lane.catchUp.rawValue : LeaderFetcher.Lane.steady.rawValue
+        defer { sleepers[other] = nil }
+        return sleepers[other]
+    }
+
     /// Takes the sleeping lanes out, to be resumed without the lock.
-    mutating func wake() -> [CheckedContinuation<Void, Never>] {
+    fileprivate mutating func wake() -> [CheckedContinuation<Void, Never>] {
         let awake = sleepers.compactMap { $0 }
         sleepers = [nil, nil]
         return awake
