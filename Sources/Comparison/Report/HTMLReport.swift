@@ -27,7 +27,7 @@ package struct HTMLReport: Sendable {
                 Physical bytes on media per byte of record batches acknowledged to producers, by what they are for. Counted in the
                 data directories after offloading, compaction and deletion had settled; the object store's copies are
                 \(result.objectStore.basis). The volume keeps \(result.volume.copies) copies of what a broker writes, so three
-                replicas on it are nine.
+                replicas on it are nine. \(reserveNote)
                 """))
         sections.append(
             section(
@@ -90,6 +90,14 @@ package struct HTMLReport: Sendable {
             </html>
 
             """
+    }
+
+    private var reserveNote: String {
+        let reserves = result.modes.compactMap { mode -> String? in
+            guard let bytes = mode.storage?.reservedBytes, bytes > 0 else { return nil }
+            return "\(Format.bytes(bytes)) in \(mode.mode)"
+        }
+        return reserves.isEmpty ? "" : "Not drawn: space reserved for write-ahead logs, which does not grow with the data (\(reserves.joined(separator: ", ")))."
     }
 
     private func section(_ title: String, _ provenance: Provenance, _ chart: String?, _ text: String, extra: String = "") -> String

@@ -68,7 +68,11 @@ package struct TerminalTable: Sendable {
                     }
                 })
         }
-        rows.append(line("overhead (indexes, reserve, …)", .measured) { $0.storage.map { Format.ratio($0.overhead) } })
+        rows.append(
+            line("overhead (indexes, metadata, …)", .measured) { mode in
+                mode.storage.map { Format.ratio($0.overhead - $0.reservedBytes / $0.logicalBytes) }
+            })
+        rows.append(line("reserved for the WAL, fixed", .measured) { $0.storage.map { Format.bytes($0.reservedBytes) } })
         rows.append(line("physical bytes", .measured) { $0.storage.map { Format.bytes($0.physicalBytes) } })
         rows.append(.heading("Traffic, per logical byte"))
         rows.append(line("written to media", .measured) { $0.storage.map { Format.ratio($0.writeAmplification) } })

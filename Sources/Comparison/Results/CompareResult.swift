@@ -209,6 +209,11 @@ package struct StorageResult: Codable, Sendable, Hashable {
     }
 }
 
+extension StorageResult {
+    /// The part of the WAL's ring that holds no live data: of fixed size, whatever is kept.
+    package var reservedBytes: Double { byMedium.filter { $0.medium == "reserved" }.reduce(0) { $0 + $1.physicalBytes } }
+}
+
 package struct Percentiles: Codable, Sendable, Hashable {
     package var p50: Double
     package var p95: Double
