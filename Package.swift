@@ -89,7 +89,10 @@ let package = Package(
             ["LogEngine", "LogSegments", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore, logging]),
         module(
             "TieredOffload",
-            ["LogEngine", "LogSegments", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore, logging]),
+            [
+                "LogEngine", "LogSegments", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore,
+                logging,
+            ]),
         module(
             "SharedStorage",
             ["LogEngine", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore, logging, deque]),
@@ -143,7 +146,8 @@ let package = Package(
         tests(
             "ReplicatedLog",
             [
-                "ReplicatedLog", "LogEngine", "LogEngineTesting", "LogSegments", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
+                "ReplicatedLog", "LogEngine", "LogEngineTesting", "LogSegments", "ClusterMetadata", "LogModel",
+                "RuntimeEnvironment",
                 "SimulationKit", "Metering", nioCore, logging,
             ]),
         tests(
@@ -155,7 +159,8 @@ let package = Package(
         tests(
             "SharedStorage",
             [
-                "SharedStorage", "LogEngine", "LogEngineTesting", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment",
+                "SharedStorage", "LogEngine", "LogEngineTesting", "ObjectStore", "ClusterMetadata", "LogModel",
+                "RuntimeEnvironment",
                 "SimulationKit", "Metering", nioCore,
             ]),
         tests("KafkaNetwork", ["KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, logging]),
@@ -167,7 +172,10 @@ let package = Package(
             ]),
         tests(
             "Comparison",
-            ["Comparison", "Metering", "KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, logging]),
+            [
+                "Comparison", "Metering", "KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix,
+                logging,
+            ]),
         tests(
             "BrokerNode",
             [

@@ -19,7 +19,7 @@ def test_topic_is_created_described_and_deleted(cluster, admin):
         admin.create_topics([NewTopic("life", 3, 3)])
     described = eventually(lambda: [t for t in admin.describe_topics(["life"]) if len(t["partitions"]) == 3])
     replicas = 1 if cluster.mode == "shared" else 3
-    assert all(len(partition["replicas"]) == replicas for partition in described[0]["partitions"])
+    assert all(len(partition["replica_nodes"]) == replicas for partition in described[0]["partitions"])
     admin.delete_topics(["life"])
     assert eventually(lambda: "life" not in admin.list_topics())
     # The name can be used again, and nothing of the former topic comes back.
@@ -31,12 +31,15 @@ def test_configs_are_described_and_changed(cluster, admin):
     admin.create_topics([NewTopic("configured", 1, 3, topic_configs={"retention.ms": "3600000"})])
     resource = ConfigResource(ConfigResourceType.TOPIC, "configured")
 
-    def configs():
-        text = str(admin.describe_configs([resource]))
-        return text
+    # Any broker may answer, and each follows the cluster's metadata in its own time.
+    def described(*wanted):
+        text = str(admin.describe_configs([resource], config_filter="all"))
+        return all(word in text for word in wanted)
 
-    assert "3600000" in configs()
-    assert "storage.mode" in configs()
+    assert eventually(lambda: described("'retention.ms': {'value': '3600000'", "storage.mode", "min.insync.replicas"))
+    changed = ConfigResource(ConfigResourceType.TOPIC, "configured", configs={"retention.ms": "7200000"})
+    admin.alter_configs([changed])
+    assert eventually(lambda: described("'retention.ms': {'value': '7200000'"))
 
 
 def test_records_and_offsets_come_back(cluster):
@@ -67,7 +70,7 @@ def test_partition_is_reassigned(cluster, admin):
 
     def moved():
         partition = admin.describe_topics(["moving"])[0]["partitions"][0]
-        return sorted(partition["replicas"]) == sorted(target) and partition["leader"] == 3
+        return sorted(partition["replica_nodes"]) == sorted(target) and partition["leader_id"] == 3
 
     assert eventually(moved, 60)
     for number in range(500):
