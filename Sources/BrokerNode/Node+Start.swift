@@ -109,7 +109,8 @@ private struct NodeStart {
     private func openObjectStore() async throws -> (any ObjectStore)? {
         let isNamed = settings["object.store.url"] != nil
         let wanting: Set<String> = ["tiered", "shared"]
-        guard wanting.contains(configuration.storageMode) || (isNamed && !wanting.isDisjoint(with: configuration.enabledModes)) else {
+        guard wanting.contains(configuration.storageMode) || (isNamed && !wanting.isDisjoint(with: configuration.enabledModes))
+        else {
             return nil
         }
         let objectStore = try ObjectStoreURL.open(

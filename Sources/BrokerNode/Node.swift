@@ -56,7 +56,8 @@ package final class Node: Sendable {
     package func waitUntilFailed() async -> String? {
         await parts.registration.waitUntilEnded()
         guard !state.withLock(\.isStopped) else { return nil }
-        return "broker \(configuration.nodeID) lost its lease in the metadata store (\(configuration.metadataStoreURL)): it was stalled for longer than broker.session.timeout.ms; start it again"
+        return
+            "broker \(configuration.nodeID) lost its lease in the metadata store (\(configuration.metadataStoreURL)): it was stalled for longer than broker.session.timeout.ms; start it again"
     }
 
     /// A controlled stop: hands over what can be handed over, makes everything acknowledged durable, leaves the cluster.
@@ -87,7 +88,9 @@ package final class Node: Sendable {
         var sum = Footprint()
         for engine in parts.registry.engines {
             sum.add(try await engine.footprint())
-            if includingObjects, let sharing = engine as? any ObjectFootprintProviding { sum.add(try await sharing.objectFootprint()) }
+            if includingObjects, let sharing = engine as? any ObjectFootprintProviding {
+                sum.add(try await sharing.objectFootprint())
+            }
         }
         let basis = parts.objectStore?.copies.basis.rawValue ?? "measured"
         return Dictionary(

@@ -30,7 +30,9 @@ struct BenchCommand: AsyncParsableCommand {
     func validate() throws {
         guard ["all", "-1", "0", "1"].contains(acks) else { throw ValidationError("--acks \(acks): allowed are all, -1, 0 and 1") }
         for pair in topicConfig where !pair.contains("=") { throw ValidationError("--topic-config \(pair): wants KEY=VALUE") }
-        for pid in brokerPids.split(separator: ",") where Int32(pid) == nil { throw ValidationError("--broker-pids \(pid): not a process id") }
+        for pid in brokerPids.split(separator: ",") where Int32(pid) == nil {
+            throw ValidationError("--broker-pids \(pid): not a process id")
+        }
     }
 
     func run() async throws {

@@ -21,7 +21,8 @@ struct CompareCommand: AsyncParsableCommand {
     @Option(help: "Storage modes, separated by commas.") var modes = ComparePlan.modeNames.joined(separator: ",")
     @Option(help: "Of steady, footprint, reassignment, failover; separated by commas.")
     var scenarios = Scenario.allCases.map(\.rawValue).joined(separator: ",")
-    @Option(help: "OpenMessaging Benchmark workload file: its record size, rate, partitions and clients replace the defaults.") var workload: String?
+    @Option(help: "OpenMessaging Benchmark workload file: its record size, rate, partitions and clients replace the defaults.")
+    var workload: String?
     @Option(help: "DIR, a mount, or replicated:N:DIR. Default: replicated:3: below the data directory.") var volume: String?
     @Option(help: "file:///DIR?copies=N or s3://BUCKET/PREFIX?endpoint=URL. Default: a directory with three copies.")
     var objectStore: String?

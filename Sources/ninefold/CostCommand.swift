@@ -31,9 +31,13 @@ struct CostCommand: AsyncParsableCommand {
                 }
                 do {
                     let cost = try sheet.cost(of: usage)
-                    let items = cost.items.filter { $0.quantity > 0 }.map { "\($0.role.rawValue) \(Format.money($0.amount, cost.currency))" }
+                    let items = cost.items.filter { $0.quantity > 0 }.map {
+                        "\($0.role.rawValue) \(Format.money($0.amount, cost.currency))"
+                    }
                     let missing = cost.notPriced.isEmpty ? "" : "; no price for \(cost.notPriced.joined(separator: ", "))"
-                    print("  \(mode.mode): \(Format.money(cost.perMonth, cost.currency)) = \(items.joined(separator: " + "))\(missing)")
+                    print(
+                        "  \(mode.mode): \(Format.money(cost.perMonth, cost.currency)) = \(items.joined(separator: " + "))\(missing)"
+                    )
                 } catch { print("  \(mode.mode): \(error)") }
             }
         }

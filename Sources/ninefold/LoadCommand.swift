@@ -7,7 +7,8 @@ internal import Comparison
 
 /// The load generator as a process of its own; `compare` starts it and speaks JSON lines with it.
 struct LoadCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "load", abstract: "Load generator of compare.", shouldDisplay: false)
+    static let configuration = CommandConfiguration(
+        commandName: "load", abstract: "Load generator of compare.", shouldDisplay: false)
 
     func run() async throws { await runLoadProcess() }
 }

@@ -48,7 +48,8 @@ package final class AdminServer: Sendable {
         do {
             channel = try await bootstrap.bind(host: host, port: port).get()
         } catch {
-            throw ConfigurationError("metrics.listener: cannot listen on \(host):\(port) (\(error)); choose another port, or 0 for any")
+            throw ConfigurationError(
+                "metrics.listener: cannot listen on \(host):\(port) (\(error)); choose another port, or 0 for any")
         }
         self.port = channel.localAddress?.port ?? port
     }
@@ -81,7 +82,8 @@ private final class AdminHandler: ChannelInboundHandler {
                 headers.add(name: "content-type", value: answer.contentType)
                 headers.add(name: "content-length", value: String(answer.body.count))
                 if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
-                let responseHead = HTTPResponseHead(version: head.version, status: .init(statusCode: answer.status), headers: headers)
+                let responseHead = HTTPResponseHead(
+                    version: head.version, status: .init(statusCode: answer.status), headers: headers)
                 channel.write(HTTPServerResponsePart.head(responseHead), promise: nil)
                 channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: answer.body))), promise: nil)
                 try? await channel.writeAndFlush(HTTPServerResponsePart.end(nil)).get()
@@ -106,7 +108,9 @@ private final class AdminHandler: ChannelInboundHandler {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
                 bytes.append(value)
                 rest.removeFirst(2)
             } else {

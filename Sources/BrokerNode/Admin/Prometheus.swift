@@ -7,7 +7,9 @@ internal import Metering
 
 /// The counters in Prometheus' text format, under Kafka's exporter names where Kafka has the thing, else `ninefold_…`.
 enum Prometheus {
-    static func text(meters: Meters, leaders: Int, partitions: Int, underReplicated: Int, isController: Bool, connections: Int) -> String {
+    static func text(meters: Meters, leaders: Int, partitions: Int, underReplicated: Int, isController: Bool, connections: Int)
+        -> String
+    {
         var lines: [String] = []
         func metric(_ name: String, _ type: String, _ help: String, _ samples: [(String, Int64)]) {
             lines.append("# HELP \(name) \(help)")
@@ -27,7 +29,8 @@ enum Prometheus {
             "kafka_server_brokertopicmetrics_reassignmentbytesout_total", "counter", "Batch bytes sent because a partition moved",
             [("", meters.reassignmentBytesOut.value)])
         metric(
-            "kafka_server_brokertopicmetrics_reassignmentbytesin_total", "counter", "Batch bytes received because a partition moved",
+            "kafka_server_brokertopicmetrics_reassignmentbytesin_total", "counter",
+            "Batch bytes received because a partition moved",
             [("", meters.reassignmentBytesIn.value)])
         metric("kafka_server_replicamanager_leadercount", "gauge", "Partitions led here", [("", Int64(leaders))])
         metric("kafka_server_replicamanager_partitioncount", "gauge", "Partitions held here", [("", Int64(partitions))])
@@ -36,7 +39,8 @@ enum Prometheus {
             [("", Int64(underReplicated))])
         metric(
             "kafka_controller_kafkacontroller_activecontrollercount", "gauge", "1 on the controller", [("", isController ? 1 : 0)])
-        metric("kafka_server_socket_server_metrics_connection_count", "gauge", "Open client connections", [("", Int64(connections))])
+        metric(
+            "kafka_server_socket_server_metrics_connection_count", "gauge", "Open client connections", [("", Int64(connections))])
         metric(
             "ninefold_network_bytes_total", "counter", "Bytes over wires by class",
             NetworkClass.allCases.map { ("{class=\"\($0.rawValue)\"}", meters.network[$0]?.value ?? 0) })
@@ -49,7 +53,8 @@ enum Prometheus {
         metric(
             "ninefold_written_bytes_total", "counter", "Bytes handed to media, every copy counted",
             WriteClass.allCases.map { ("{class=\"\($0.rawValue)\"}", meters.bytesWritten[$0]?.value ?? 0) })
-        metric("ninefold_synchronizations_total", "counter", "Syncs of files to their medium", [("", meters.synchronizations.value)])
+        metric(
+            "ninefold_synchronizations_total", "counter", "Syncs of files to their medium", [("", meters.synchronizations.value)])
         return lines.joined(separator: "\n") + "\n"
     }
 }

@@ -84,10 +84,12 @@ struct EngineAssembly {
         if let problem = settings.problem { throw ConfigurationError(problem) }
         let tail = try replicated(directory: "tiered", name: "tiered")
         let engine = TieredEngine(
-            brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment, settings: settings,
+            brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment,
+            settings: settings,
             logger: logger)
         tail.setTierBootstrap { [weak engine] log, leader in
-            _ = try await engine?.rebuildFollower(log.partition, leaderLocalStart: leader.localStart, leaderLogStart: leader.logStart)
+            _ = try await engine?.rebuildFollower(
+                log.partition, leaderLocalStart: leader.localStart, leaderLogStart: leader.logStart)
         }
         return engine
     }

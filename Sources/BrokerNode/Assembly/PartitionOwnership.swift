@@ -14,9 +14,11 @@ struct PartitionOwnership: OwnershipRegistry {
     func completeHandover(_ assignment: PartitionAssignment, from source: BrokerID, to target: BrokerID) async throws(LogError) {
         let change: PartitionStateStore.Change
         do throws(MetadataStoreError) {
-            change = try await store.completeHandover(assignment.partition, from: source, to: target, leaderEpoch: assignment.leaderEpoch)
+            change = try await store.completeHandover(
+                assignment.partition, from: source, to: target, leaderEpoch: assignment.leaderEpoch)
         } catch {
-            throw LogError(.storageFailure, "\(assignment.partition): the metadata store did not say whether the move ended", cause: error)
+            throw LogError(
+                .storageFailure, "\(assignment.partition): the metadata store did not say whether the move ended", cause: error)
         }
         switch change {
         case .updated: return
@@ -25,7 +27,8 @@ struct PartitionOwnership: OwnershipRegistry {
             if record?.leader == target, record?.isMoving == false { return }
             throw LogError(.fencedLeaderEpoch, "\(assignment.partition): the partition's record changed during the move")
         case .ineligible:
-            throw LogError(.fencedLeaderEpoch, "\(assignment.partition): broker \(target) is not alive; the move waits for it or is cancelled")
+            throw LogError(
+                .fencedLeaderEpoch, "\(assignment.partition): broker \(target) is not alive; the move waits for it or is cancelled")
         }
     }
 }

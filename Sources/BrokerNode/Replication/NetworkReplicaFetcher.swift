@@ -42,10 +42,13 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
         }
         let request = FetchRequest(
             replicaState: .init(replicaId: brokerID.rawValue, replicaEpoch: brokerEpoch.rawValue),
-            maxWaitMs: Int32(clamping: maxWait.inMilliseconds), minBytes: Int32(clamping: minBytes), maxBytes: Int32(clamping: maxBytes),
+            maxWaitMs: Int32(clamping: maxWait.inMilliseconds), minBytes: Int32(clamping: minBytes),
+            maxBytes: Int32(clamping: maxBytes),
             topics: Array(topics.values))
         let answer = try await call(request, version: Self.fetchVersion, leader: leader, channel: "fetch-\(lane)", wait: maxWait)
-        guard answer.errorCode == .none else { throw Failure(description: "broker \(leader) refused the fetch: \(answer.errorCode.name)") }
+        guard answer.errorCode == .none else {
+            throw Failure(description: "broker \(leader) refused the fetch: \(answer.errorCode.name)")
+        }
         var responses: [PartitionID: ReplicaFetchResponse] = [:]
         for topic in answer.responses {
             for data in topic.partitions {
@@ -55,7 +58,8 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
                     failure: Self.failure(data.errorCode), records: try data.records?.contiguous() ?? ByteBuffer(),
                     highWatermark: Offset(data.highWatermark), logStart: Offset(data.logStartOffset),
                     divergingEpoch: diverges
-                        ? EpochEndOffset(epoch: LeaderEpoch(data.divergingEpoch.epoch), endOffset: Offset(data.divergingEpoch.endOffset))
+                        ? EpochEndOffset(
+                            epoch: LeaderEpoch(data.divergingEpoch.epoch), endOffset: Offset(data.divergingEpoch.endOffset))
                         : nil)
             }
         }

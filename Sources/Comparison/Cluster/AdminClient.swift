@@ -45,7 +45,9 @@ package struct AdminClient: Sendable {
             promise.fail(error)
             throw Failure(description: "broker metrics listener \(host):\(port): \(error)")
         }
-        let scheduled = channel.eventLoop.scheduleTask(in: .nanoseconds(timeout.components.seconds * 1_000_000_000 + timeout.components.attoseconds / 1_000_000_000)) {
+        let scheduled = channel.eventLoop.scheduleTask(
+            in: .nanoseconds(timeout.components.seconds * 1_000_000_000 + timeout.components.attoseconds / 1_000_000_000)
+        ) {
             promise.fail(Failure(description: "broker metrics listener \(host):\(port)\(path): no answer in \(timeout)"))
         }
         defer { scheduled.cancel() }
@@ -58,12 +60,16 @@ package struct AdminClient: Sendable {
         defer { channel.close(promise: nil) }
         let (status, body) = try await promise.futureResult.get()
         guard status == 200 else {
-            throw Failure(description: "broker metrics listener \(host):\(port)\(path): HTTP \(status) \(String(decoding: body.prefix(300), as: UTF8.self))")
+            throw Failure(
+                description:
+                    "broker metrics listener \(host):\(port)\(path): HTTP \(status) \(String(decoding: body.prefix(300), as: UTF8.self))"
+            )
         }
         return Data(body)
     }
 
-    package func get<Value: Decodable>(_ path: String, as type: Value.Type, timeout: Duration = .seconds(10)) async throws -> Value {
+    package func get<Value: Decodable>(_ path: String, as type: Value.Type, timeout: Duration = .seconds(10)) async throws -> Value
+    {
         try JSONDecoder().decode(type, from: await request("GET", path, timeout: timeout))
     }
 }

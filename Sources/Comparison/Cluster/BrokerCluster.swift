@@ -54,7 +54,9 @@ package final class BrokerCluster: Sendable {
             do {
                 try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             } catch {
-                throw Failure(description: "\(directory): cannot make the directory (\(error.localizedDescription)); choose another --data-dir")
+                throw Failure(
+                    description:
+                        "\(directory): cannot make the directory (\(error.localizedDescription)); choose another --data-dir")
             }
         }
         try await withThrowingTaskGroup(of: Broker.self) { group in
@@ -68,7 +70,9 @@ package final class BrokerCluster: Sendable {
         properties["node.id"] = String(id)
         properties["listeners"] = "PLAINTEXT://127.0.0.1:0"
         properties["metrics.listener"] = "http://127.0.0.1:0"
-        for key in ["log.dirs", "wal.path"] { properties[key] = properties[key]?.replacingOccurrences(of: "{broker}", with: String(id)) }
+        for key in ["log.dirs", "wal.path"] {
+            properties[key] = properties[key]?.replacingOccurrences(of: "{broker}", with: String(id))
+        }
         let readyFile = "\(settings.runDirectory)/broker-\(id).ready"
         let configuration = "\(settings.runDirectory)/broker-\(id).properties"
         let log = "\(settings.runDirectory)/broker-\(id).log"
@@ -83,7 +87,8 @@ package final class BrokerCluster: Sendable {
                 let ports = try? JSONDecoder().decode(ReadyFile.self, from: ready)
             {
                 return Broker(
-                    id: id, host: ports.host, port: ports.port, admin: AdminClient(host: ports.host, port: ports.metricsPort), process: process)
+                    id: id, host: ports.host, port: ports.port, admin: AdminClient(host: ports.host, port: ports.metricsPort),
+                    process: process)
             }
             guard process.isRunning else {
                 throw Failure(description: "broker \(id) did not start: \(lastLine(of: log)) (log: \(log))")
@@ -121,7 +126,9 @@ package final class BrokerCluster: Sendable {
     package func counters() async throws -> [String: Int64] {
         var sum: [String: Int64] = [:]
         for broker in brokers {
-            for (name, value) in try await broker.admin.get("/v1/counters", as: [String: Int64].self) { sum[name, default: 0] += value }
+            for (name, value) in try await broker.admin.get("/v1/counters", as: [String: Int64].self) {
+                sum[name, default: 0] += value
+            }
         }
         return sum
     }
@@ -141,7 +148,9 @@ package final class BrokerCluster: Sendable {
     /// Waits until uploads, compaction and deletions have caught up on all brokers.
     package func settle() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for broker in brokers { group.addTask { _ = try await broker.admin.request("POST", "/v1/settle", timeout: .seconds(240)) } }
+            for broker in brokers {
+                group.addTask { _ = try await broker.admin.request("POST", "/v1/settle", timeout: .seconds(240)) }
+            }
             try await group.waitForAll()
         }
     }

@@ -37,7 +37,8 @@ package final class LoadProcess: Sendable {
     }
 
     package func run(_ action: LoadCommand.Action, bootstrap: String) async throws -> LoadAnswer.Outcome {
-        let outcome = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<LoadAnswer.Outcome, any Error>) in
+        let outcome = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<LoadAnswer.Outcome, any Error>) in
             let id = state.withLock { state -> Int? in
                 guard !state.hasEnded else { return nil }
                 defer { state.nextID += 1 }
@@ -64,11 +65,14 @@ package final class LoadProcess: Sendable {
     }
 
     private func received(_ data: Data) {
-        let finished = state.withLock { state -> [(CheckedContinuation<LoadAnswer.Outcome, any Error>, Result<LoadAnswer.Outcome, any Error>)] in
+        let finished = state.withLock {
+            state -> [(CheckedContinuation<LoadAnswer.Outcome, any Error>, Result<LoadAnswer.Outcome, any Error>)] in
             if data.isEmpty {
                 state.hasEnded = true
                 defer { state.waiting = [:] }
-                return state.waiting.values.map { ($0, .failure(Failure(description: "the load generator ended before it had answered"))) }
+                return state.waiting.values.map {
+                    ($0, .failure(Failure(description: "the load generator ended before it had answered")))
+                }
             }
             state.buffer.append(data)
             var finished: [(CheckedContinuation<LoadAnswer.Outcome, any Error>, Result<LoadAnswer.Outcome, any Error>)] = []

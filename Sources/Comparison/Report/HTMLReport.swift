@@ -97,7 +97,9 @@ package struct HTMLReport: Sendable {
             guard let bytes = mode.storage?.reservedBytes, bytes > 0 else { return nil }
             return "\(Format.bytes(bytes)) in \(mode.mode)"
         }
-        return reserves.isEmpty ? "" : "Not drawn: space reserved for write-ahead logs, which does not grow with the data (\(reserves.joined(separator: ", ")))."
+        return reserves.isEmpty
+            ? ""
+            : "Not drawn: space reserved for write-ahead logs, which does not grow with the data (\(reserves.joined(separator: ", ")))."
     }
 
     private func section(_ title: String, _ provenance: Provenance, _ chart: String?, _ text: String, extra: String = "") -> String

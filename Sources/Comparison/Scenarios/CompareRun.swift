@@ -39,11 +39,14 @@ package struct CompareRun {
         let formatter = ISO8601DateFormatter()
         return CompareResult(
             startedAt: formatter.string(from: startedAt), seconds: progress.seconds,
-            environment: EnvironmentCapture.probe(version: plan.version, dataDirectory: plan.dataDirectory, commandLine: plan.commandLine),
+            environment: EnvironmentCapture.probe(
+                version: plan.version, dataDirectory: plan.dataDirectory, commandLine: plan.commandLine),
             workload: plan.workload,
-            volume: StoreSummary(spec: plan.volume ?? "replicated:3:\(plan.dataDirectory)/MODE/volume", copies: places.volumeCopies),
+            volume: StoreSummary(
+                spec: plan.volume ?? "replicated:3:\(plan.dataDirectory)/MODE/volume", copies: places.volumeCopies),
             objectStore: ObjectStoreSummary(
-                url: plan.objectStoreURL ?? "file://\(plan.dataDirectory)/MODE/objects?copies=3", copies: Self.objectCopies(places.objectStoreURL),
+                url: plan.objectStoreURL ?? "file://\(plan.dataDirectory)/MODE/objects?copies=3",
+                copies: Self.objectCopies(places.objectStoreURL),
                 basis: places.objectStoreIsLocal ? "measured" : "declared"),
             settings: RunSettings(
                 brokers: plan.brokers, sessionTimeoutSeconds: Double(plan.sessionTimeoutMilliseconds) / 1_000,
@@ -109,7 +112,8 @@ package struct CompareRun {
             try result.encoded().write(to: URL(fileURLWithPath: "\(directory)/comparison.json"), options: .atomic)
             try Data(HTMLReport(result).html.utf8).write(to: URL(fileURLWithPath: "\(directory)/report.html"), options: .atomic)
         } catch {
-            throw Failure(description: "\(directory): cannot write the report (\(error.localizedDescription)); choose another --output")
+            throw Failure(
+                description: "\(directory): cannot write the report (\(error.localizedDescription)); choose another --output")
         }
     }
 }

@@ -66,6 +66,8 @@ struct ModePlaces: Sendable {
 
     /// The settings a reader of the report must know.
     var reportedProperties: [String: String] {
-        properties.filter { !["log.dirs", "wal.path", "metadata.store.url", "object.store.url", "storage.mode", "storage.modes"].contains($0.key) }
+        properties.filter {
+            !["log.dirs", "wal.path", "metadata.store.url", "object.store.url", "storage.mode", "storage.modes"].contains($0.key)
+        }
     }
 }

@@ -41,7 +41,9 @@ extension ModeRun {
             if noticed == nil, view.brokers[victim] == nil { noticed = now }
             let partitions = view.topics[topic]?.partitions ?? [:]
             if bereaved.allSatisfy({ partitions[$0]?.leader.map { $0 != victim } ?? false }) { elected = now }
-            guard now < limit else { throw LoadProcess.Failure(description: "\(mode): no new leader within 60 s of the session's end") }
+            guard now < limit else {
+                throw LoadProcess.Failure(description: "\(mode): no new leader within 60 s of the session's end")
+            }
             if elected == nil { try await Task.sleep(for: .milliseconds(3)) }
         }
         // Until every partition is acknowledged again, the probe is left running; its gaps tell when that was.
@@ -54,7 +56,8 @@ extension ModeRun {
         guard case .verify(let verify) = verified else { throw unexpected(verified) }
 
         let firstAcks = seen.gaps.filter {
-            bereaved.contains($0.partition) && $0.fromNanoseconds <= killed.nanoseconds + 50_000_000 && $0.untilNanoseconds > killed.nanoseconds
+            bereaved.contains($0.partition) && $0.fromNanoseconds <= killed.nanoseconds + 50_000_000
+                && $0.untilNanoseconds > killed.nanoseconds
         }
         var result = FailoverResult(
             seconds: nil, phases: [], acknowledged: Double(verify.acknowledged), lost: Double(verify.lost),

@@ -20,7 +20,8 @@ extension ModeRun {
             let outcome = try await load.run(
                 .fill(
                     FillLoad(
-                        topic: topic, partition: 0, bytes: bytes, recordBytes: plan.recordBytes, compressibleTo: plan.compressibleTo,
+                        topic: topic, partition: 0, bytes: bytes, recordBytes: plan.recordBytes,
+                        compressibleTo: plan.compressibleTo,
                         acks: -1, seed: plan.seed)), bootstrap: cluster.bootstrap)
             guard case .fill = outcome else { throw unexpected(outcome) }
         }
@@ -58,7 +59,8 @@ extension ModeRun {
         let started = try await load.run(
             .startProbe(
                 ProbeLoad(
-                    name: probe, topic: topic, partition: 0, recordsPerSecond: plan.probeRecordsPerSecond, recordBytes: plan.recordBytes,
+                    name: probe, topic: topic, partition: 0, recordsPerSecond: plan.probeRecordsPerSecond,
+                    recordBytes: plan.recordBytes,
                     compressibleTo: plan.compressibleTo, acks: -1, seed: plan.seed)), bootstrap: cluster.bootstrap)
         guard case .probeStarted = started else { throw unexpected(started) }
         try await Task.sleep(for: .milliseconds(300))
@@ -89,7 +91,9 @@ extension ModeRun {
         // The new leader has served a produce once its log end has passed what it had when it took over.
         let end = try await client.listOffset(of: topic, partition: 0, timestamp: -1)
         while try await client.listOffset(of: topic, partition: 0, timestamp: -1) <= end {
-            guard clock.now < limit else { throw LoadProcess.Failure(description: "\(mode): the new leader of \(topic) served no produce") }
+            guard clock.now < limit else {
+                throw LoadProcess.Failure(description: "\(mode): the new leader of \(topic) served no produce")
+            }
             try await Task.sleep(for: .milliseconds(1))
         }
         let served = clock.now

@@ -75,7 +75,8 @@ struct ModeRun {
 
     static func client(of bootstrap: String) throws -> KafkaClient {
         KafkaClient(
-            bootstrap: try bootstrap.split(separator: ",").map { try BrokerAddress(parsing: String($0)) }, clientID: "ninefold-compare",
+            bootstrap: try bootstrap.split(separator: ",").map { try BrokerAddress(parsing: String($0)) },
+            clientID: "ninefold-compare",
             group: MultiThreadedEventLoopGroup.singleton, clock: RuntimeEnvironment.system.clock)
     }
 
@@ -84,7 +85,8 @@ struct ModeRun {
         var configs = ["min.insync.replicas": String(plan.minInSyncReplicas), "segment.bytes": String(segmentBytes)]
         if mode == "tiered" { configs["local.retention.bytes"] = String(segmentBytes) }
         try await client.createTopic(
-            name, partitions: partitions, replicationFactor: plan.replicationFactor, configuration: configs, assignments: assignments)
+            name, partitions: partitions, replicationFactor: plan.replicationFactor, configuration: configs,
+            assignments: assignments)
         _ = try await client.waitForLeaders(of: [name: partitions])
     }
 
@@ -94,7 +96,8 @@ struct ModeRun {
         try await createTopic(Self.steadyTopic, partitions: plan.partitions, segmentBytes: plan.segmentBytes)
         progress("\(mode): warming up")
         _ = try await load.run(.steady(steadyLoad(seconds: plan.warmupSeconds)), bootstrap: cluster.bootstrap)
-        progress("\(mode): steady load, \(Format.number(plan.recordsPerSecond)) records/s for \(Format.seconds(plan.steadySeconds))")
+        progress(
+            "\(mode): steady load, \(Format.number(plan.recordsPerSecond)) records/s for \(Format.seconds(plan.steadySeconds))")
         let cpuBefore = cluster.cpuSeconds
         let outcome = try await load.run(.steady(steadyLoad(seconds: plan.steadySeconds)), bootstrap: cluster.bootstrap)
         let cpuAfter = cluster.cpuSeconds

@@ -73,7 +73,8 @@ package struct TraceRun: Sendable {
                     continue
                 }
                 let name = topic.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? topic
-                let copies = try await admin.get("/v1/copies?topic=\(name)&partition=\(partition)&offset=\(offset)", as: [Copy].self)
+                let copies = try await admin.get(
+                    "/v1/copies?topic=\(name)&partition=\(partition)&offset=\(offset)", as: [Copy].self)
                 // What lies in shared places is named by every broker that knows it, and counted once.
                 for copy in copies where seen.insert("\(copy.location) \(copy.byteRange)").inserted {
                     trace.copies.append((broker.rawValue, copy))
@@ -100,10 +101,13 @@ extension TraceRun.Trace {
         let width = copies.map { TerminalTable.name(ofMedium: $0.copy.medium).count }.max() ?? 0
         for (broker, copy) in copies {
             let medium = TerminalTable.name(ofMedium: copy.medium)
-            let found = copy.problem.map { "not read back: \($0)" } ?? copy.crc32c.map { "crc32c \(String($0, radix: 16))" } ?? "not read back"
+            let found =
+                copy.problem.map { "not read back: \($0)" } ?? copy.crc32c.map { "crc32c \(String($0, radix: 16))" }
+                ?? "not read back"
             let range = copy.byteRange.count == 2 ? "bytes \(copy.byteRange[0]) ..< \(copy.byteRange[1])" : ""
             lines.append(
-                "  broker \(broker)  \(medium)\(String(repeating: " ", count: width - medium.count))  \(copy.location)  \(range)  \(found)")
+                "  broker \(broker)  \(medium)\(String(repeating: " ", count: width - medium.count))  \(copy.location)  \(range)  \(found)"
+            )
         }
         for (broker, reason) in silent { lines.append("  broker \(broker): not asked: \(reason)") }
         lines.append(allEqual ? "All copies read back and equal." : "The copies are not all equal, or not all could be read.")
