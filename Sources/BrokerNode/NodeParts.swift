@@ -37,8 +37,9 @@ struct NodeParts: Sendable {
         await campaign.value
         duties.stop()
         follower.stop()
-        await server.stop(within: .seconds(5))
+        // Waiting fetches and joins are answered first, or the server would wait for them.
         await frontend.shutdown()
+        await server.stop(within: .seconds(5))
         lease.stop()
         for engine in registry.engines { await engine.shutdown() }
         await registration.deregister()

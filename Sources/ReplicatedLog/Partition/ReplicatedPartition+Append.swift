@@ -26,10 +26,12 @@ extension ReplicatedPartition {
         if let epoch, epoch != leader.leaderEpoch { throw fence(epoch, current: leader.leaderEpoch) }
         if let failure = state.failure { throw failure }
         try checkLimits(batches, state.configuration)
-        if acks == .all, leader.inSyncReplicas.count < state.configuration.minInSyncReplicas {
+        // A topic with fewer replicas than the minimum can have no more than all of them in sync (KIP-966).
+        let minInSyncReplicas = min(state.configuration.minInSyncReplicas, leader.replicas.count)
+        if acks == .all, leader.inSyncReplicas.count < minInSyncReplicas {
             throw LogError(
                 .notEnoughReplicas,
-                "\(partition): \(leader.inSyncReplicas.count) in-sync replicas, min.insync.replicas asks for \(state.configuration.minInSyncReplicas)"
+                "\(partition): \(leader.inSyncReplicas.count) in-sync replicas, min.insync.replicas asks for \(minInSyncReplicas)"
             )
         }
         let logStart = log.logStart
