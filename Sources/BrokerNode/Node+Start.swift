@@ -117,7 +117,7 @@ private struct NodeStart {
             configuration.objectStoreURL, environment: environment, meters: meters, credentials: ProcessInfo.processInfo.environment
         )
         try await ObjectStoreProbe.check(objectStore, environment: environment)
-        return objectStore
+        return ReportingObjectStore(objectStore, clock: environment.clock, logger: logger)
     }
 
     private func join(
