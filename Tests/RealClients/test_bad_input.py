@@ -681,13 +681,13 @@ class tmpfs:
 @pytest.mark.parametrize("mode", ["shared", "isr"])
 @pytest.mark.parametrize("restarts", [False, True], ids=["goes on", "restarts"])
 def test_a_disk_that_runs_full(tmp_path, mode, restarts):
-    with tmpfs(tmp_path / "disk", 48) as disk:
+    with tmpfs(tmp_path / "disk", 64) as disk:
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(16 << 20))
+        ballast.write_bytes(bytes(32 << 20))
         # Metadata elsewhere: here the disk of the data is full.
         changes = {
             "storage.mode": mode, "log.dirs": disk / "data", "object.store.url": f"file://{disk}/objects", "log.segment.bytes": 4 << 20,
-            "wal.upload.interval.ms": 500}
+            "wal.upload.interval.ms": 500, "object.delete.retention.ms": 500}
         with Broker(tmp_path, **changes) as broker:
             admin = AdminClient({"bootstrap.servers": broker.bootstrap})
             try:
@@ -706,7 +706,8 @@ def test_a_disk_that_runs_full(tmp_path, mode, restarts):
                     acknowledged[message.offset()] = message.value()
 
             producer = Producer({
-                "bootstrap.servers": broker.bootstrap, "acks": "all", "message.timeout.ms": 4_000, "linger.ms": 5, "retries": 3})
+                "bootstrap.servers": broker.bootstrap, "acks": "all", "message.timeout.ms": 6_000, "linger.ms": 5,
+                "queue.buffering.max.messages": 32})
             deadline = time.monotonic() + 120
             while not failed and time.monotonic() < deadline:
                 try:
@@ -714,11 +715,14 @@ def test_a_disk_that_runs_full(tmp_path, mode, restarts):
                 except BufferError:
                     pass
                 producer.poll(0.005)
+            # What has not been sent yet is given up, lest it fill the freed space too.
+            producer.purge()
             producer.flush(10)
             assert failed, "nothing failed although the disk is full"
             assert acknowledged
             assert broker.process.poll() is None, broker.log
             assert not CRASH.search(broker.log), broker.log[-3000:]
+            assert re.search(r"full|space", broker.log, re.IGNORECASE), broker.log[-3000:]
 
             ballast.unlink()
             if restarts:

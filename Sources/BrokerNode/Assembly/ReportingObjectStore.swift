@@ -78,7 +78,9 @@ final class ReportingObjectStore: ObjectStore {
             defer { state = State() }
             return state.reported == nil ? 0 : state.failures
         }
-        if failures > 0 { logger.notice("The object store takes writes again", metadata: ["store": "\(url)", "failures": "\(failures)"]) }
+        if failures > 0 {
+            logger.notice("The object store takes writes again", metadata: ["store": "\(url)", "failures": "\(failures)"])
+        }
     }
 
     private func failed(_ operation: String, _ error: ObjectStoreError) -> ObjectStoreError {
@@ -97,7 +99,8 @@ final class ReportingObjectStore: ObjectStore {
         guard isDue else { return error }
         let hint =
             switch error.code {
-            case .noSpace: "Object store is full: what cannot be uploaded stays in the log, and writes stop when that is full; free space"
+            case .noSpace:
+                "Object store is full: what cannot be uploaded stays in the log, and writes stop when that is full; free space"
             case .forbidden: "Object store refuses: check its credentials and permissions"
             case .unreachable, .timedOut, .slowDown: "Object store cannot be reached or is too busy; it is tried again"
             default: "Object store failed; it is tried again"

@@ -276,7 +276,8 @@ extension SharedLogState {
         self.init(
             assignment: assignment, configuration: configuration, logStart: record.startOffset, committedEnd: committedEnd,
             tailsEnd: record.tailsEnd, tailBytes: record.tails.reduce(0) { $0 + $1.bytes }, highWatermark: record.closedEnd,
-            logEnd: record.closedEnd, producers: ProducerStates(entries: record.producers), epochs: EpochHistory(record.epochs),
+            logEnd: record.closedEnd, producers: ProducerStates(entries: record.producers),
+            syncedProducers: ProducerStates(entries: record.producers), epochs: EpochHistory(record.epochs),
             ranges: ranges,
             rangeBytes: ranges.reduce(0) { $0 + $1.recordBytes })
     }

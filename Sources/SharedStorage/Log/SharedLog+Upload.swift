@@ -28,11 +28,14 @@ extension SharedLog {
             if case .failed = state.role { return nil }
             guard state.hasUncommitted, !state.waitsForTail else { return nil }
             let first = state.cacheIndex(of: state.committedEnd)
-            let appends = state.cache[first...]
-            guard let last = appends.last else { return nil }
+            // Only what is synced, so that no record is readable elsewhere that its producer was not told of. The rest is not
+            // waited for: where the WAL is full it waits for this very upload.
+            guard first < state.syncedCount else { return nil }
+            let appends = state.cache[first..<state.syncedCount]
+            let end = appends[state.syncedCount - 1].offsets.upperBound
             return UploadCut(
-                stream: stream, start: state.committedEnd, end: last.offsets.upperBound, chunks: appends.map(\.chunk),
-                producers: state.producers.entries, epochs: state.epochs.entries,
+                stream: stream, start: state.committedEnd, end: end, chunks: appends.map(\.chunk),
+                producers: state.syncedProducers.entries, epochs: state.epochs.entries.filter { $0.startOffset < end },
                 bytes: appends.reduce(0) { $0 + Int64($1.sizeInBytes) })
         }
     }

@@ -36,6 +36,8 @@ struct SharedLogState {
     var highWatermark: Offset
     var logEnd: Offset
     var producers: ProducerStates
+    /// As of the high watermark: what goes beside an upload must not tell of batches that may yet be lost.
+    var syncedProducers: ProducerStates
     var epochs: EpochHistory
     var ranges: [RangeRecord]
     var rangeBytes: Int64
@@ -126,6 +128,7 @@ struct SharedLogState {
         // A log that was let go has no cache any more.
         if syncedCount < cache.count, cache[syncedCount].offsets == offsets {
             cache[syncedCount].position = position
+            syncedProducers.record(cache[syncedCount].batches)
             syncedCount += 1
         }
         guard offsets.upperBound > highWatermark else { return [] }

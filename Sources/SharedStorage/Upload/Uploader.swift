@@ -75,6 +75,10 @@ final class Uploader: Sendable {
     /// Returns when a pass that began after the call is done: what was appended before is in committed objects, apart from streams
     /// that wait for a former owner's tail.
     func uploadAll() async throws(LogError) {
+        // A pass takes what is synced by then. One that fails to sync is not uploaded.
+        if let parts = state.withLock(\.parts) {
+            for log in parts.dirty.all { try? await log.flush() }
+        }
         let failure: LogError? = await withCheckedContinuation { continuation in
             let isStopped = state.withLock { state in
                 guard state.parts != nil else { return true }
@@ -151,15 +155,9 @@ struct UploadPass {
             logs[log.stream] = log
             cuts.append(cut)
         }
-        var cutsSynced: [UploadCut] = []
-        for cut in cuts {
-            // Only what is synced is uploaded, so that no record is readable elsewhere that its producer was not told of.
-            guard (try? await logs[cut.stream]?.flush(upTo: cut.end)) != nil else { continue }
-            cutsSynced.append(cut)
-        }
-        if !cutsSynced.isEmpty {
+        if !cuts.isEmpty {
             let (outcome, ranges) = try await parts.putter.upload(
-                cutsSynced, from: parts.metadata.writer, requiring: [parts.ownership])
+                cuts, from: parts.metadata.writer, requiring: [parts.ownership])
             for (stream, range) in ranges { logs[stream]?.uploadCommitted(range) }
             for stream in outcome.obsolete { logs[stream]?.uploadObsolete() }
             for stream in outcome.stale { try await logs[stream]?.catchUp() }
