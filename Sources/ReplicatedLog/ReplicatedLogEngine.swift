@@ -48,7 +48,8 @@ public final class ReplicatedLogEngine: LogEngine {
 
     public func log(for partition: PartitionID) -> (any PartitionLog)? { context.registry.findApplied(partition) }
 
-    public var logs: [any PartitionLog] { context.registry.applied }
+    /// Also those that were found on the volumes and that no assignment has named yet: nobody may want them any more.
+    public var logs: [any PartitionLog] { context.registry.all }
 
     /// What a follower does whose leader answers that its offset has moved to the tier.
     public func setTierBootstrap(_ bootstrap: TierBootstrap?) { context.tierBootstrap.withLock { $0 = bootstrap } }

@@ -18,7 +18,7 @@ extension SegmentedLog {
     package func read(
         from offset: Offset, to end: Offset, maxBytes: Int, minOneBatch: Bool, mayRead: Bool
     ) throws(SegmentError) -> LogSlices? {
-        guard offset < end else { return LogSlices() }
+        guard offset < end, maxBytes > 0 || minOneBatch else { return LogSlices() }
         let segments = self.segments
         // Its segment was removed since the caller looked: what comes after is not what was asked for.
         guard offset >= segments[0].baseOffset else { return LogSlices() }

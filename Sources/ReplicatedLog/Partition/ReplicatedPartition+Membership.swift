@@ -60,9 +60,9 @@ extension ReplicatedPartition {
                     leader.adopt(assignment, at: now)
                     state.assignment = assignment
                 }
-            case .superseded: break
             case .refused: leader.membershipChangeRefused(retryAt: retryAt)
-            case nil: leader.membershipChangeUnknown(retryAt: retryAt)
+            // The newer record will come with the metadata; it may be this very change, by an answer that was lost before.
+            case .superseded, nil: leader.membershipChangeUnknown(retryAt: retryAt)
             }
             state.role = .leader(leader)
             advanceHighWatermark(&state, leaderEnd: log.logEnd, &completions)
