@@ -1,0 +1,81 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import BrokerNode
+import LogModel
+import Testing
+
+@Suite struct BrokerConfigurationTests {
+    private func configuration(_ changes: [String: String] = [:]) throws(ConfigurationError) -> BrokerConfiguration {
+        try BrokerConfiguration(
+            ConfigurationValues(["node.id": "4", "log.dirs": "/data"].merging(changes) { $1 }), alsoKnown: ["num.partitions"])
+    }
+
+    @Test func defaultsFollowFromTheDirectory() throws {
+        let configuration = try configuration()
+        #expect(configuration.nodeID == BrokerID(4))
+        #expect(configuration.listener == Listener(name: "PLAINTEXT", host: "127.0.0.1", port: 9092))
+        #expect(configuration.metadataStoreURL == "sqlite:///data/metadata.db")
+        #expect(configuration.objectStoreURL == "file:///data/objects")
+        #expect(configuration.storageMode == "isr")
+        #expect(configuration.sessionTimeout == .seconds(9))
+        #expect(configuration.unknownKeys.isEmpty)
+    }
+
+    @Test func anUnknownKeyIsNamedNotRefused() throws {
+        let configuration = try configuration(["log.dri": "/data", "num.partitions": "3"])
+        #expect(configuration.unknownKeys == ["log.dri"])
+    }
+
+    @Test func copiesOfTheVolumeMayBeGivenEitherWay() throws {
+        #expect(try configuration(["volume.copies": "3"]).logDirectory == "replicated:3:/data")
+        let named = try configuration(["log.dirs": "replicated:2:/a:b"])
+        #expect(named.logDirectory == "replicated:2:/a:b")
+        #expect(BrokerConfiguration.plainDirectory(named.logDirectory) == "/a:b")
+        #expect(throws: ConfigurationError.self) { try configuration(["volume.copies": "3", "log.dirs": "replicated:2:/a"]) }
+    }
+
+    @Test(arguments: [
+        ("node.id", "x", "whole number"), ("storage.mode", "fast", "isr, tiered, shared"),
+        ("listeners", "9092", "NAME://HOST:PORT"),
+        ("listeners", "SASL_SSL://h:1", "PLAINTEXT"), ("listeners", "PLAINTEXT://a:1,PLAINTEXT://b:2", "one listener"),
+        ("broker.session.timeout.ms", "199", "from 200"), ("wal.capacity.bytes", "1", "1048576"),
+        ("log.dirs", "/a,/b", "one directory"),
+        ("log.dirs", "replicated:0:/a", "replicated:N:DIR"), ("wal.path", "replicated:3", "replicated:N:DIR"),
+        ("wal.upload.threshold.bytes", "268435456", "at most half"), ("volume.copies", "10", "from 1 up to 9"),
+    ])
+    func aBadValueNamesKeyValueAndWhatIsAllowed(key: String, value: String, allowed: String) {
+        let error = #expect(throws: ConfigurationError.self) { try configuration([key: value]) }
+        let text = error?.description ?? ""
+        #expect(text.contains(key) && text.contains(value) && text.contains(allowed), "\(text)")
+    }
+
+    @Test(arguments: ["node.id", "log.dirs"]) func whatIsMissingIsNamed(key: String) {
+        var values = ["node.id": "4", "log.dirs": "/data"]
+        values[key] = nil
+        let error = #expect(throws: ConfigurationError.self) {
+            try BrokerConfiguration(ConfigurationValues(values), alsoKnown: [])
+        }
+        #expect(error?.description.hasPrefix("\(key) is missing") == true)
+    }
+
+    @Test func listenersTakeNamesAddressesAndAnyPort() throws {
+        #expect(try Listener(parsing: "plaintext://[::1]:0", key: "listeners") == Listener(name: "PLAINTEXT", host: "::1", port: 0))
+        for text in ["PLAINTEXT://h", "PLAINTEXT://h:-1", "PLAINTEXT://h:65536", "://h:1", "h:1", ""] {
+            #expect(throws: ConfigurationError.self) { try Listener(parsing: text, key: "listeners") }
+        }
+    }
+
+    @Test func valuesAreReadByType() throws {
+        var values = ConfigurationValues(["yes": "TRUE", "no": "false", "maybe": "1", "ms": "250"])
+        #expect(try values.boolean("yes", default: false))
+        #expect(try !values.boolean("no", default: true))
+        #expect(try values.boolean("absent", default: true))
+        #expect(throws: ConfigurationError(key: "maybe", value: "1", allowed: "true or false")) {
+            try values.boolean("maybe", default: true)
+        }
+        #expect(try values.duration("ms", default: 1) == .milliseconds(250))
+        #expect(values.unknownKeys.isEmpty)
+    }
+}
