@@ -40,6 +40,7 @@ private final class Cluster {
     private var random: RandomSourceGenerator
     private var engines: [Int32: SharedStorageEngine] = [:]
     private var brokerEpochs: [Int32: Int64] = [1: 1, 2: 1, 3: 1]
+    private var leases: [Int32: World.Lifeline] = [:]
     private var partitions: [Partition] = []
     private let settings: SharedStorageSettings
     private(set) var history: [String] = []
@@ -57,11 +58,23 @@ private final class Cluster {
         settings.mergeFanIn = 3
         settings.destroyedObjectGrace = .milliseconds(100)
         self.settings = settings
-        for broker in 1...3 { engines[Int32(broker)] = try await world.started(Int32(broker), settings: settings) }
+        for broker in 1...3 { engines[Int32(broker)] = try await start(Int32(broker)) }
         for number in 0..<3 {
             partitions.append(Partition(leader: Int32(number + 1)))
             _ = try await log(number)
         }
+    }
+
+    /// The broker's next run, with a lease of its own.
+    private func start(_ broker: Int32) async throws -> SharedStorageEngine {
+        let lease = World.Lifeline()
+        leases[broker] = lease
+        let engine = world.engine(broker, epoch: brokerEpochs[broker]!, settings: settings) { !lease.isCut }
+        do { try await engine.start() } catch {
+            brokerEpochs[broker]! += 1
+            throw error
+        }
+        return engine
     }
 
     private func chance(_ percent: UInt64) -> Bool { random.next(upperBound: UInt64(100)) < percent }
@@ -101,7 +114,8 @@ private final class Cluster {
         switch random.next(upperBound: UInt64(100)) {
         case ..<45: try await write(number)
         case ..<65: try await move(number)
-        case ..<80: try await die(pick([1, 2, 3]))
+        case ..<75: try await die(pick([1, 2, 3]))
+        case ..<80: try await outlive(pick([1, 2, 3]))
         case ..<90: try await check(number)
         default:
             history.append("upload")
@@ -140,6 +154,15 @@ private final class Cluster {
         let target = pick([1, 2, 3].filter { $0 != source })
         history.append("move \(number) \(source)>\(target)")
         // Some of it is unacknowledged while the move goes on.
+        if chance(20) {
+            // Cancelled on the way: the partition stays, and is served.
+            world.registry.refuse(LogError(.fencedLeaderEpoch, "cancelled"))
+            partitions[number].partitionEpoch += 1
+            _ = try? await engines[source]!.apply(assignment(number, movingTo: target), configuration: LogConfiguration())
+            world.registry.refuse(nil)
+            partitions[number].partitionEpoch += 1
+            _ = try await log(number)
+        }
         let late = try? engines[source]!.log(for: world.partition(Int32(number)))?.append(
             numbers(
                 from: partitions[number].acknowledged, producer: Int64(number), sequence: Int32(partitions[number].acknowledged)),
@@ -187,14 +210,49 @@ private final class Cluster {
             history.append("back")
         }
         engines[broker] = try await persist("restart") {
-            let engine = self.world.engine(broker, epoch: self.brokerEpochs[broker]!, settings: self.settings)
-            do { try await engine.start() } catch {
-                self.brokerEpochs[broker]! += 1
-                throw error
-            }
-            return engine
+            try await self.start(broker)
         }
         for number in led { _ = try await log(number) }
+    }
+
+    /// The broker loses its lease and does not know it: what it goes on to append is acknowledged to nobody, what it uploads is refused.
+    private func outlive(_ broker: Int32) async throws {
+        history.append("outlive \(broker)")
+        clearFaults()
+        let led = partitions.indices.filter { partitions[$0].leader == broker }
+        let zombie = engines[broker]!
+        let logs = led.compactMap { zombie.log(for: world.partition(Int32($0))) }
+        leases[broker]!.sever()
+        func appendLate() -> [AppendReceipt] {
+            zip(led, logs).compactMap { number, log in
+                let next = partitions[number].acknowledged
+                return try? log.append(
+                    numbers(from: next, producer: Int64(number), sequence: Int32(next)), acks: .all, epoch: nil)
+            }
+        }
+        var late = appendLate()
+        let survivors = [1, 2, 3].filter { $0 != broker }
+        let hand = pick(survivors)
+        for number in led {
+            partitions[number].leader = pick(survivors)
+            partitions[number].epoch += 1
+            partitions[number].partitionEpoch += 1
+        }
+        async let zombieUpload: Void? = try? zombie.uploadAll()
+        let deadEpoch = brokerEpochs[broker]!
+        try await persist("recovery") {
+            try await self.engines[hand]!.brokerDied(BrokerID(broker), epoch: BrokerEpoch(deadEpoch), assigned: true)
+        }
+        late += appendLate()
+        for number in led { _ = try await log(number) }
+        _ = await zombieUpload
+        world.kill(zombie, broker: broker)
+        // A repetition of what was durable before may well be answered.
+        for receipt in late where !receipt.isDuplicate {
+            await #expect(throws: LogError.self) { try await receipt.durable.wait() }
+        }
+        brokerEpochs[broker]! += 1
+        engines[broker] = try await persist("restart") { try await self.start(broker) }
     }
 
     private func check(_ number: Int) async throws {
