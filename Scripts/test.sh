@@ -18,7 +18,7 @@ swift_failures=$(grep -cE '^. Test .* failed after' "$logs/swift")
 failed=$((failed + swift_failures))
 
 if [ -x .venv/bin/python ] && ls Tests/RealClients/test_*.py >/dev/null 2>&1; then
-    NINEFOLD="$PWD/.build/$configuration/ninefold" .venv/bin/python -m pytest Tests/RealClients -q -rs --no-header \
+    NINEFOLD="$PWD/.build/$configuration/ninefold" .venv/bin/python -m pytest Tests/RealClients -q -rs --no-header --timeout 300 --timeout-method thread \
         --junitxml "$logs/clients.xml" -p no:cacheprovider
     if [ -s "$logs/clients.xml" ]; then
         read -r p f s < <(python3 - "$logs/clients.xml" <<'PYTHON'

@@ -72,22 +72,24 @@ def test_two_members_share_the_partitions_and_resume_after_a_restart(cluster):
         "bootstrap.servers": cluster.bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
         "session.timeout.ms": 10_000}
     members = [Consumer(settings), Consumer(settings)]
-    seen, lock, stop = [], threading.Lock(), threading.Event()
+    seen, assigned, lock, stop = [], [0, 0], threading.Lock(), threading.Event()
 
-    def work(member):
+    # All calls of a member are its own thread's.
+    def work(number):
+        member = members[number]
         member.subscribe([topic])
         while not stop.is_set():
-            for message in member.consume(200, 0.2):
-                if message.error() is None:
-                    with lock:
-                        seen.append(message.value())
+            messages = member.consume(200, 0.2)
+            with lock:
+                seen.extend(message.value() for message in messages if message.error() is None)
+                assigned[number] = len(member.assignment())
 
-    threads = [threading.Thread(target=work, args=(member,)) for member in members]
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(2)]
     for thread in threads:
         thread.start()
     try:
         assert eventually(lambda: len(set(seen)) >= len(first)), f"{len(set(seen))} of {len(first)}"
-        assert eventually(lambda: sorted(len(member.assignment()) for member in members) == [2, 2])
+        assert eventually(lambda: assigned == [2, 2]), assigned
     finally:
         stop.set()
         for thread in threads:
@@ -96,7 +98,12 @@ def test_two_members_share_the_partitions_and_resume_after_a_restart(cluster):
         member.commit(asynchronous=False)
     # One leaves: the other gets everything.
     members[0].close()
-    assert eventually(lambda: members[1].consume(1, 0.2) is not None and len(members[1].assignment()) == 4)
+
+    def has_all():
+        members[1].consume(1, 0.2)
+        return len(members[1].assignment()) == 4
+
+    assert eventually(has_all)
     members[1].close()
 
     cluster.restart()
