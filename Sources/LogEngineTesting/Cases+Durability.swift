@@ -35,7 +35,11 @@ extension LogEngineConformance {
                 var generator = SplitMix(seed: bench.seed)
                 var configuration = LogConfiguration.suite
                 configuration.minInSyncReplicas = 2
-                let log = try await bench.open(0, configuration)
+                // Two replicas, of which the other is out of sync: with one replica alone, one in sync would be all there are.
+                var assignment = bench.assignment(replicas: [bench.subject.brokerID, BrokerID(99)])
+                assignment.inSyncReplicas = [bench.subject.brokerID]
+                let log = try unwrap(
+                    try await bench.engine.apply(assignment, configuration: configuration), "a leader has a log")
                 try await demandRefusal(.notEnoughReplicas, of: "acks all with one replica of two") {
                     try await bench.append(try Sent.batch(using: &generator), to: log, acks: .all)
                 }

@@ -138,7 +138,7 @@ extension ReplicatedPartition {
     /// Raises the high watermark to what the in-sync set holds, and completes the appends that it passes. Followers' own is told them.
     func advanceHighWatermark(_ state: inout State, leaderEnd: Offset, _ completions: inout Completions) {
         guard case .leader(let leader) = state.role else { return }
-        let minimum = state.configuration.minInSyncReplicas
+        let minimum = min(state.configuration.minInSyncReplicas, leader.replicas.count)
         let highWatermark = leader.highWatermark(after: state.highWatermark, leaderEnd: leaderEnd, minInSyncReplicas: minimum)
         precondition(highWatermark <= leaderEnd || highWatermark == state.highWatermark, "the high watermark lies within the log")
         state.highWatermark = highWatermark
