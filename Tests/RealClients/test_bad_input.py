@@ -533,8 +533,11 @@ def test_random_bytes(broker):
             client.sendall(struct.pack(">i", length) + os.urandom(length))
             assert answer(client) is None
         with connect(broker) as client:
-            client.sendall(b"\x7f" + os.urandom(length))
-            client.shutdown(socket.SHUT_WR)
+            try:
+                client.sendall(b"\x7f" + os.urandom(length))
+                client.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # The broker was faster to close.
             assert answer(client) is None
     broker.assert_serving()
 
@@ -650,9 +653,12 @@ def test_garbage_for_the_metrics_listener(broker):
                     b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", os.urandom(400)):
         with socket.create_connection(("127.0.0.1", broker.metrics), timeout=20) as client:
             client.settimeout(20)
-            client.sendall(request)
-            client.shutdown(socket.SHUT_WR)
-            first = client.recv(4096)
+            try:
+                client.sendall(request)
+                client.shutdown(socket.SHUT_WR)
+                first = client.recv(4096)
+            except OSError:
+                first = b""  # Closed without a word.
             assert b" 200 " not in first[:16]
     broker.assert_serving()
 
@@ -687,7 +693,9 @@ def test_a_disk_that_runs_full(tmp_path, mode, restarts):
         # Metadata elsewhere: here the disk of the data is full.
         changes = {
             "storage.mode": mode, "log.dirs": disk / "data", "object.store.url": f"file://{disk}/objects", "log.segment.bytes": 4 << 20,
-            "wal.upload.interval.ms": 500, "object.delete.retention.ms": 500}
+            "wal.upload.interval.ms": 500, "object.delete.retention.ms": 500,
+            # A busy machine is no dead broker.
+            "broker.session.timeout.ms": 9_000}
         with Broker(tmp_path, **changes) as broker:
             admin = AdminClient({"bootstrap.servers": broker.bootstrap})
             try:
