@@ -43,11 +43,16 @@ final class LogVolume: Sendable {
 
     func giveRoom(_ bytes: Int) { queuedBytes.wrappingSubtract(bytes, ordering: .relaxed) }
 
-    /// Replaces a checkpoint file if it says anything new. On the writer.
-    func store(_ checkpoint: OffsetCheckpoint, as file: OffsetCheckpoint.File) throws(SegmentError) {
-        guard stored.withLock({ $0[file] }) != checkpoint else { return }
-        try directory.store(checkpoint, as: file)
-        stored.withLock { $0[file] = checkpoint }
+    /// Replaces a checkpoint file if it says anything new. From any thread: what is stored last was made last.
+    func store(as file: OffsetCheckpoint.File, _ make: () -> OffsetCheckpoint) throws(SegmentError) {
+        let outcome = stored.withLock { stored -> Result<Void, SegmentError> in
+            let checkpoint = make()
+            guard stored[file] != checkpoint else { return .success(()) }
+            do throws(SegmentError) { try directory.store(checkpoint, as: file) } catch { return .failure(error) }
+            stored[file] = checkpoint
+            return .success(())
+        }
+        try outcome.get()
     }
 
     /// Takes a partition's directory away: the name is free on return, the files go after `delay`. On the writer.

@@ -15,7 +15,13 @@ final class PartitionRegistry: Sendable {
         var isApplied: Bool
     }
 
-    private let held = Mutex<[PartitionID: Held]>([:])
+    private struct State {
+        var held: [PartitionID: Held] = [:]
+        /// By the name of the directory, which a topic and its namesake made later cannot both have.
+        var names: [String: PartitionID] = [:]
+    }
+
+    private let state = Mutex(State())
     /// Partition epochs of the records that took a partition away: what is older must not bring it back.
     private let dropped = Mutex<[PartitionID: Int64]>([:])
 
@@ -28,31 +34,42 @@ final class PartitionRegistry: Sendable {
     }
 
     func add(_ partition: ReplicatedPartition, isApplied: Bool) {
-        held.withLock { $0[partition.partition] = Held(partition: partition, isApplied: isApplied) }
+        let id = partition.partition
+        state.withLock { state in
+            state.held[id] = Held(partition: partition, isApplied: isApplied)
+            state.names[id.description] = id
+        }
     }
 
-    func find(_ partition: PartitionID) -> ReplicatedPartition? { held.withLock { $0[partition]?.partition } }
+    func find(_ partition: PartitionID) -> ReplicatedPartition? { state.withLock { $0.held[partition]?.partition } }
 
     func findApplied(_ partition: PartitionID) -> ReplicatedPartition? {
-        held.withLock { held in held[partition].flatMap { $0.isApplied ? $0.partition : nil } }
+        state.withLock { state in state.held[partition].flatMap { $0.isApplied ? $0.partition : nil } }
     }
 
-    func markApplied(_ partition: PartitionID) { held.withLock { $0[partition]?.isApplied = true } }
+    func markApplied(_ partition: PartitionID) { state.withLock { $0.held[partition]?.isApplied = true } }
 
     /// A log in the directory of that name, whatever its topic's id.
     func find(directoryName: String) -> ReplicatedPartition? {
-        held.withLock { held in held.values.first { $0.partition.partition.description == directoryName }?.partition }
+        state.withLock { state in state.names[directoryName].flatMap { state.held[$0]?.partition } }
     }
 
     @discardableResult
-    func remove(_ partition: PartitionID) -> ReplicatedPartition? { held.withLock { $0.removeValue(forKey: partition)?.partition } }
+    func remove(_ partition: PartitionID) -> ReplicatedPartition? {
+        state.withLock { state in
+            guard let held = state.held.removeValue(forKey: partition) else { return nil }
+            let name = partition.description
+            if state.names[name] == partition { state.names[name] = nil }
+            return held.partition
+        }
+    }
 
-    var all: [ReplicatedPartition] { held.withLock { $0.values.map(\.partition) } }
-    var applied: [ReplicatedPartition] { held.withLock { $0.values.compactMap { $0.isApplied ? $0.partition : nil } } }
+    var all: [ReplicatedPartition] { state.withLock { $0.held.values.map(\.partition) } }
+    var applied: [ReplicatedPartition] { state.withLock { $0.held.values.compactMap { $0.isApplied ? $0.partition : nil } } }
 
-    func count(on volume: LogVolume) -> Int { held.withLock { $0.values.count { $0.partition.volume === volume } } }
+    func count(on volume: LogVolume) -> Int { state.withLock { $0.held.values.count { $0.partition.volume === volume } } }
 
-    // MARK: Checkpoints, each on its volume's writer
+    // MARK: Checkpoints
 
     func storeLogStarts(_ volume: LogVolume) throws(SegmentError) {
         try store(.logStart, volume) { partition in
@@ -74,10 +91,12 @@ final class PartitionRegistry: Sendable {
     private func store(
         _ file: OffsetCheckpoint.File, _ volume: LogVolume, _ offset: (ReplicatedPartition) -> Offset?
     ) throws(SegmentError) {
-        var checkpoint = OffsetCheckpoint()
-        for partition in all where partition.volume === volume {
-            checkpoint.offsets[partition.partition.description] = offset(partition)?.rawValue
+        try volume.store(as: file) {
+            var checkpoint = OffsetCheckpoint()
+            for partition in all where partition.volume === volume {
+                checkpoint.offsets[partition.partition.description] = offset(partition)?.rawValue
+            }
+            return checkpoint
         }
-        try volume.store(checkpoint, as: file)
     }
 }

@@ -33,18 +33,21 @@ extension ReplicatedLogEngine {
             }
             if now >= highWatermarkAt {
                 highWatermarkAt = now + settings.highWatermarkCheckpointInterval
-                await onEachVolume { (volume) throws(SegmentError) in try self.context.registry.storeHighWatermarks(volume) }
+                // Not on the writer: a sync there would hold up appends.
+                await onEachVolume(\.synchronizer) { (volume) throws(SegmentError) in
+                    try self.context.registry.storeHighWatermarks(volume)
+                }
             }
             if now >= offsetsAt {
                 offsetsAt = now + settings.offsetCheckpointInterval
-                await onEachVolume { (volume) throws(SegmentError) in
+                await onEachVolume(\.synchronizer) { (volume) throws(SegmentError) in
                     try self.context.registry.storeRecoveryPoints(volume)
                     try self.context.registry.storeLogStarts(volume)
                 }
             }
             if now >= retentionAt {
                 retentionAt = now + settings.retentionCheckInterval
-                await onEachVolume { (volume) throws(SegmentError) in
+                await onEachVolume(\.writer) { (volume) throws(SegmentError) in
                     self.applyRetention(on: volume)
                 }
             }
@@ -54,7 +57,7 @@ extension ReplicatedLogEngine {
             }
             if now >= unlinkAt {
                 unlinkAt = now + Self.unlinkInterval
-                await onEachVolume { (volume) throws(SegmentError) in try self.unlink(on: volume, at: now) }
+                await onEachVolume(\.writer) { (volume) throws(SegmentError) in try self.unlink(on: volume, at: now) }
             }
         }
     }
@@ -65,9 +68,11 @@ extension ReplicatedLogEngine {
     /// Sealed segments that nobody read for this long give back their open files and indexes.
     private static var letGoInterval: Duration { .seconds(15) }
 
-    private func onEachVolume(_ body: @escaping @Sendable (LogVolume) throws(SegmentError) -> Void) async {
+    private func onEachVolume(
+        _ worker: KeyPath<LogVolume, any Worker>, _ body: @escaping @Sendable (LogVolume) throws(SegmentError) -> Void
+    ) async {
         for volume in volumes {
-            do { try await volume.writer.run { () throws(SegmentError) in try body(volume) } } catch {
+            do { try await volume[keyPath: worker].run { () throws(SegmentError) in try body(volume) } } catch {
                 context.logger.error(
                     "log directory not maintained", metadata: ["directory": "\(volume.directory.root)", "error": "\(error)"])
             }

@@ -105,6 +105,19 @@ import Testing
         await cluster.shutdown()
     }
 
+    @Test func fewerReplicasThanTheMinimumNeedOnlyBeAll() async throws {
+        var configuration = LogConfiguration.keeping
+        configuration.minInSyncReplicas = 2
+        let cluster = try await Cluster(configuration: configuration, brokers: [1])
+        try await cluster.apply { assignment in
+            assignment.replicas = [BrokerID(1)]
+            assignment.inSyncReplicas = [BrokerID(1)]
+        }
+        try await cluster.log(1).append(Sent.batch("one"), acks: .all, epoch: nil).durable.wait()
+        #expect(cluster.log(1).offsets.highWatermark == Offset(1))
+        await cluster.shutdown()
+    }
+
     @Test func aMoveAddsCopiesJoinsAndDrops() async throws {
         let cluster = try await Cluster(brokers: [1, 2, 3, 4])
         cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }

@@ -71,7 +71,6 @@ extension LogSegment {
         state.withLock { state in
             state.remember(RecentBatch(endOffset: header.endOffset, position: position))
             state.endOffset = header.endOffset
-            state.bytesSinceIndexEntry += Int64(header.sizeInBytes)
             if header.maxTimestamp > state.maxTimestamp ?? Timestamp.none {
                 state.maxTimestamp = header.maxTimestamp
                 state.offsetOfMaxTimestamp = header.lastOffset

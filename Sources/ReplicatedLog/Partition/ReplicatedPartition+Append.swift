@@ -26,8 +26,7 @@ extension ReplicatedPartition {
         if let epoch, epoch != leader.leaderEpoch { throw fence(epoch, current: leader.leaderEpoch) }
         if let failure = state.failure { throw failure }
         try checkLimits(batches, state.configuration)
-        // A topic with fewer replicas than the minimum can have no more than all of them in sync (KIP-966).
-        let minInSyncReplicas = min(state.configuration.minInSyncReplicas, leader.replicas.count)
+        let minInSyncReplicas = leader.effectiveMinimum(of: state.configuration.minInSyncReplicas)
         if acks == .all, leader.inSyncReplicas.count < minInSyncReplicas {
             throw LogError(
                 .notEnoughReplicas,
@@ -138,7 +137,7 @@ extension ReplicatedPartition {
     /// Raises the high watermark to what the in-sync set holds, and completes the appends that it passes. Followers' own is told them.
     func advanceHighWatermark(_ state: inout State, leaderEnd: Offset, _ completions: inout Completions) {
         guard case .leader(let leader) = state.role else { return }
-        let minimum = min(state.configuration.minInSyncReplicas, leader.replicas.count)
+        let minimum = leader.effectiveMinimum(of: state.configuration.minInSyncReplicas)
         let highWatermark = leader.highWatermark(after: state.highWatermark, leaderEnd: leaderEnd, minInSyncReplicas: minimum)
         precondition(highWatermark <= leaderEnd || highWatermark == state.highWatermark, "the high watermark lies within the log")
         state.highWatermark = highWatermark

@@ -101,10 +101,13 @@ package struct LeaderState: Sendable {
         followers[follower] = state
     }
 
+    /// A topic with fewer replicas than `min.insync.replicas` can have no more than all of them in sync (KIP-966).
+    package func effectiveMinimum(of minInSyncReplicas: Int) -> Int { min(minInSyncReplicas, replicas.count) }
+
     /// What every member of the maximal in-sync set holds; never below `current`. It stands still while there are fewer members than
     /// the topic's minimum, or than replicas (KIP-966).
     package func highWatermark(after current: Offset, leaderEnd: Offset, minInSyncReplicas: Int) -> Offset {
-        guard inSyncReplicas.count >= min(minInSyncReplicas, replicas.count) else { return current }
+        guard inSyncReplicas.count >= effectiveMinimum(of: minInSyncReplicas) else { return current }
         var lowest = leaderEnd
         func include(_ members: some Sequence<BrokerID>) -> Bool {
             for member in members where member != broker {
