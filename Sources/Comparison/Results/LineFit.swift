@@ -9,8 +9,10 @@ package struct LineFit: Sendable, Hashable {
     /// nil with fewer than three points: two always fit exactly.
     package var slopeError: Double?
 
-    /// nil with fewer than two different x.
-    package init?(_ points: [(x: Double, y: Double)]) {
+    /// - Parameter resolution: Seconds (or whatever y is in) within which each y is read off: the slope's error is never below what that
+    ///   allows, however well the points happen to lie on a line.
+    /// - Returns: nil with fewer than two different x.
+    package init?(_ points: [(x: Double, y: Double)], resolution: Double = 0) {
         let count = Double(points.count)
         guard points.count >= 2 else { return nil }
         let meanX = points.reduce(0) { $0 + $1.x } / count
@@ -26,7 +28,9 @@ package struct LineFit: Sendable, Hashable {
                 let miss = point.y - intercept - slope * point.x
                 return sum + miss * miss
             }
-            slopeError = (residual / (count - 2) / spread).squareRoot()
+            // A reading that falls anywhere within its resolution has this variance.
+            let variance = max(residual / (count - 2), resolution * resolution / 12)
+            slopeError = (variance / spread).squareRoot()
         }
     }
 

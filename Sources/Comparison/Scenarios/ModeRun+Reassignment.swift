@@ -8,6 +8,9 @@ internal import LogModel
 internal import RuntimeEnvironment
 
 extension ModeRun {
+    /// Seconds: a move's end is seen by two polls, each some 2 ms of pause and a round trip.
+    private static let pollingResolution = 0.005
+
     /// A broker joins, and one partition after another, of rising size, moves its leader to it under a live producer.
     func reassignment() async throws -> ReassignmentResult {
         let source = BrokerID(1), newcomer = BrokerID(Int32(plan.brokers + 1))
@@ -39,7 +42,7 @@ extension ModeRun {
             )
             runs.append(run)
         }
-        let fit = LineFit(runs.map { ($0.logicalBytes / 1_073_741_824, $0.seconds) })
+        let fit = LineFit(runs.map { ($0.logicalBytes / 1_073_741_824, $0.seconds) }, resolution: Self.pollingResolution)
         let ingest = plan.probeRecordsPerSecond * Double(plan.recordBytes)
         return ReassignmentResult(
             runs: runs,
