@@ -29,10 +29,14 @@ package final class LoadProcess: Sendable {
             name: "load generator", executable: executable, arguments: ["load"], logPath: logPath, standardInput: input,
             standardOutput: output)
         self.input = input.fileHandleForWriting
-        output.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            self?.received(data)
+        // A thread that reads, not a readability handler: the handle stays open for as long as anything waits on it.
+        let reading = output.fileHandleForReading
+        Thread.detachNewThread { [weak self] in
+            while true {
+                let data = reading.availableData
+                self?.received(data)
+                if data.isEmpty { return }
+            }
         }
     }
 
