@@ -69,6 +69,21 @@ import Testing
         await cluster.shutdown()
     }
 
+    @Test func anEpochInWhichNothingWasWrittenDoesNotKeepItsLeaderFromFollowing() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        try await cluster.log(1).append(Sent.batch("one"), acks: .all, epoch: nil).durable.wait()
+        // The third never hears of the second's epoch, in which no record was written.
+        try await cluster.elect(2, inSync: [1, 2, 3])
+        try await cluster.elect(3, inSync: [1, 2, 3])
+        try await cluster.log(3).append(Sent.batch("two"), acks: .all, epoch: nil).durable.wait()
+        #expect(cluster.log(2).offsets.logEnd == Offset(2))
+        #expect(cluster.log(2).leaderEpoch(at: Offset(1)) == LeaderEpoch(2))
+        #expect(
+            try cluster.log(2).endOffset(forEpoch: LeaderEpoch(1)) == EpochEndOffset(epoch: LeaderEpoch(0), endOffset: Offset(1)))
+        await cluster.shutdown()
+    }
+
     @Test func aLateFollowerLeavesTheInSyncSetAndComesBack() async throws {
         let cluster = try await Cluster(lagTimeMax: .seconds(1))
         cluster.records.onChange.withLock { $0 = { assignment in Task { try await cluster.tell(assignment) } } }

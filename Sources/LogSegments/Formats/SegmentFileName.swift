@@ -3,7 +3,6 @@
 //===----------------------------------------------------------------------===//
 
 package import LogModel
-package import Metering
 
 /// The files of a partition's directory, by the end of their names. A segment's files begin with its base offset, 20 digits.
 package enum SegmentFileKind: String, Sendable, CaseIterable {
@@ -37,20 +36,4 @@ package enum SegmentFileKind: String, Sendable, CaseIterable {
     package static let swapSuffix = ".swap"
     /// Ends the name of a deleted partition's directory.
     package static let deletedDirectorySuffix = "-delete"
-    /// Ends the name of a directory that belongs to no partition we know.
-    package static let strayDirectorySuffix = "-stray"
-    /// Ends the name of a directory which is being filled to replace another (a move between log directories).
-    package static let futureDirectorySuffix = "-future"
-}
-
-extension WriteClass {
-    /// What the bytes of a file in a log directory are for.
-    package static func ofLogFile(_ path: String) -> WriteClass {
-        var name = path[...]
-        for suffix in [SegmentFileKind.deletedSuffix, SegmentFileKind.cleanedSuffix, SegmentFileKind.swapSuffix, ".tmp"]
-        where name.hasSuffix(suffix) { name = name.dropLast(suffix.count) }
-        if name.hasSuffix(".log") { return .hotLog }
-        if name.hasSuffix("index") { return .index }
-        return .metadata
-    }
 }

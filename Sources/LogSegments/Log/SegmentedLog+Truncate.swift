@@ -15,7 +15,16 @@ extension SegmentedLog {
     @discardableResult
     package func truncate(to offset: Offset) throws(SegmentError) -> Offset {
         let (segments, end) = state.withLock { ($0.segments, $0.logEnd) }
-        guard offset < end else { return end }
+        guard offset < end else {
+            // An epoch that began at the end, and of which nothing was written, goes all the same: the leader may not know it.
+            let changed = state.withLock { state in
+                guard state.epochs.truncateFromEnd(offset) else { return false }
+                state.epochsAreDirty = true
+                return true
+            }
+            if changed { try storeEpochs() }
+            return end
+        }
         guard offset > segments[0].baseOffset else {
             let epochs = EpochHistory(self.epochs.entries.filter { $0.startOffset < offset })
             try restart(at: offset, logStart: min(logStart, offset), epochs: epochs, producerSnapshot: nil)

@@ -127,12 +127,6 @@ package final class SegmentedLog: Sendable {
         }
     }
 
-    /// Bytes from the batch that holds `offset` to the end.
-    package func approximateBytes(from offset: Offset) -> Int64 {
-        let segments = self.segments
-        return segments.reduce(0) { $1.endOffset > offset ? $0 + $1.size : $0 }
-    }
-
     /// Indexes and files of sealed segments that nobody used since the last call are let go.
     package func letGoOfUnused() { for segment in segments.dropLast() { segment.letGoIfUnused() } }
 }

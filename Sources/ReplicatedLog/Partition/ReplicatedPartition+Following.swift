@@ -54,8 +54,10 @@ extension ReplicatedPartition {
         guard log.logEnd == request.fetchOffset else { return .goOn(gotData: false) }
         if let failure = response.failure { return step(after: failure) }
         if let diverging = response.divergingEpoch {
+            let before = (log.logEnd, log.epochs)
             try truncate(to: diverging)
-            return .goOn(gotData: false)
+            // A leader that says again what was carried out already is not asked without a pause.
+            return (log.logEnd, log.epochs) == before ? .pause : .goOn(gotData: false)
         }
         let appended = try appendAsGiven(batches, request)
         try adoptOffsets(of: response)
@@ -133,20 +135,24 @@ extension ReplicatedPartition {
     }
 
     /// Begins anew within what the leader has. On the volume's writer.
-    func startAnew(within leader: LeaderOffsets, epoch: LeaderEpoch) throws(SegmentError) {
+    ///
+    /// - Returns: False if there was no need to.
+    func startAnew(within leader: LeaderOffsets, epoch: LeaderEpoch) throws(SegmentError) -> Bool {
         let isCurrent = state.withLock { state in
             guard case .follower(let following) = state.role else { return false }
             return following.leaderEpoch == epoch
         }
-        guard isCurrent else { return }
+        guard isCurrent else { return false }
         if leader.logEnd < log.logEnd, leader.logEnd >= log.logStart {
-            return try cut(to: leader.logEnd)
+            try cut(to: leader.logEnd)
+            return true
         }
-        guard log.logEnd < leader.logStart || log.logEnd > leader.logEnd else { return }
+        guard log.logEnd < leader.logStart || log.logEnd > leader.logEnd else { return false }
         context.logger.info(
             "log begun anew",
             metadata: ["partition": "\(partition)", "at": "\(leader.logStart)", "instead of": "\(log.logStart)..\(log.logEnd)"])
         state.withLock { $0.highWatermark = leader.logStart }
         try log.restart(at: leader.logStart, logStart: leader.logStart, epochs: EpochHistory(), producerSnapshot: nil)
+        return true
     }
 }

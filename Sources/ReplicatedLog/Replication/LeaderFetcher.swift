@@ -212,7 +212,10 @@ final class LeaderFetcher: Sendable {
         do {
             let epoch = answer.request.currentLeaderEpoch
             let offsets = try await context.fetcher.offsets(of: partition.partition, from: leader, leaderEpoch: epoch)
-            try await partition.onWriter { () throws(SegmentError) in try partition.startAnew(within: offsets, epoch: epoch) }
+            let hasBegun = try await partition.onWriter { () throws(SegmentError) in
+                try partition.startAnew(within: offsets, epoch: epoch)
+            }
+            if !hasBegun { pause(partition) }
         } catch {
             context.logger.warning(
                 "follower cannot begin anew", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])

@@ -162,9 +162,6 @@ package struct LeaderState: Sendable {
         retryAt = time
     }
 
-    /// Lags by member, for whoever wants to show progress.
-    package func logEnd(of follower: BrokerID) -> Offset? { followers[follower]?.logEnd }
-
     private func epochs(of members: [BrokerID]) -> [BrokerID: BrokerEpoch] {
         var epochs: [BrokerID: BrokerEpoch] = [:]
         for member in members { epochs[member] = followers[member]?.brokerEpoch }
