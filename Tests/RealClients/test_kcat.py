@@ -24,7 +24,7 @@ def lines(tmp_path_factory):
 def test_million_lines_come_back_equal(cluster, lines):
     with open(lines, "rb") as file:
         subprocess.run(
-            ["kcat", "-b", cluster.bootstrap, "-P", "-t", "million", "-p", "0", "-X", "acks=all", "-X", "linger.ms=20"],
+            ["kcat", "-b", cluster.bootstrap, "-P", "-t", "million", "-p", "0", "-X", "enable.idempotence=true", "-X", "linger.ms=20"],
             stdin=file, check=True, timeout=300)
     consumed = subprocess.run(
         ["kcat", "-b", cluster.bootstrap, "-C", "-t", "million", "-p", "0", "-o", "beginning", "-e", "-q"],
