@@ -49,12 +49,16 @@ final class FakeBroker: RequestDispatcher {
     }
 
     static func with<Value: Sendable>(
-        topics: [String: Int], delay: Duration = .zero, fate: @escaping @Sendable (Int) -> Fate = { _ in .append },
+        topics: [String: Int], delay: Duration = .zero, idleTimeout: Duration = .seconds(600),
+        fate: @escaping @Sendable (Int) -> Fate = { _ in .append },
         _ body: (FakeBroker, _ bootstrap: String) async throws -> Value
     ) async throws -> Value {
         let broker = FakeBroker(topics: topics, delay: delay, fate: fate)
+        var configuration = KafkaServerConfiguration()
+        configuration.idleTimeout = idleTimeout
         let server = KafkaServer(
-            group: MultiThreadedEventLoopGroup.singleton, dispatcher: broker, workers: ThreadWorkerPool(),
+            configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, dispatcher: broker,
+            workers: ThreadWorkerPool(),
             logger: Logger(label: "fake", factory: { _ in SwiftLogNoOpLogHandler() }))
         let port = try await server.start(host: "127.0.0.1", port: 0)
         broker.port.withLock { $0 = port }

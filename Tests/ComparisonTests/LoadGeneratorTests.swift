@@ -136,6 +136,30 @@ import Testing
         }
     }
 
+    /// A broker that closes what is idle ends connections on which nothing is under way: no request tells of it.
+    @Test func aConnectionThatEndsIdleIsOpenedAnew() async throws {
+        let produced = Mutex(0)
+        try await FakeBroker.with(
+            topics: ["t": 1], idleTimeout: .milliseconds(20),
+            fate: { number in
+                produced.withLock { $0 = number }
+                return .append
+            }
+        ) { broker, bootstrap in
+            try await Self.with { generator in
+                let load = ProbeLoad(
+                    name: "p", topic: "t", partition: 0, recordsPerSecond: 5, recordBytes: 100, compressibleTo: 0.5, acks: -1,
+                    seed: 4)
+                try await generator.startProbe(load, bootstrap: bootstrap)
+                // A producer that waits on its dead connection never comes to the third.
+                while produced.withLock({ $0 }) < 3 { try await Task.sleep(for: .milliseconds(5)) }
+                let outcome = try await generator.stopProbe(name: "p")
+                #expect(outcome.errors == 0 && outcome.acknowledged == broker.endOffset("t", 0))
+                #expect(outcome.gaps.allSatisfy { !$0.isOpen })
+            }
+        }
+    }
+
     @Test func aProbeSeesTheGapThatRefusalsMake() async throws {
         let isRefusing = Mutex(false)
         let produced = Mutex(0)

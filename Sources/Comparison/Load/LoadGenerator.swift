@@ -176,7 +176,8 @@ package final class LoadGenerator: Sendable {
             producer.gaps?.end(at: clock.now().nanoseconds, of: open)
             return ProbeOutcome(
                 acknowledged: producer.recordsAcknowledged, errors: producer.measure.errors,
-                normalIntervalSeconds: probe.normalIntervalSeconds, gaps: producer.gaps?.longest ?? [])
+                normalIntervalSeconds: probe.normalIntervalSeconds, gaps: producer.gaps?.longest ?? [],
+                lastFailure: producer.lastFailure)
         }
     }
 

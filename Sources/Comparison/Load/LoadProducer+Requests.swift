@@ -141,7 +141,10 @@ extension LoadProducer {
         }
     }
 
-    private func note(_ failure: String) { if firstFailure == nil { firstFailure = failure } }
+    private func note(_ failure: String) {
+        if firstFailure == nil { firstFailure = failure }
+        lastFailure = failure
+    }
 
     // MARK: Cluster
 
@@ -183,6 +186,13 @@ extension LoadProducer {
             guard !isClosed else { return Task { await connection.close() }.forget() }
             link.produceVersion = try connection.version(of: ProduceRequest.self, versionMax: 9)
             link.connection = connection
+            // A connection that ends with nothing under way has no request to tell of it.
+            let bound = NIOLoopBound((self, link), eventLoop: eventLoop)
+            connection.closed.whenComplete { _ in
+                let (producer, link) = bound.value
+                guard producer.links[broker] === link else { return }
+                producer.lost(link, to: broker)
+            }
             reportIfConnected()
             pump()
         } catch {

@@ -42,6 +42,7 @@ final class LoadProducer {
     var recordsAcknowledged: Int64 = 0
     var identifier = ProducerIdentifier.none
     var firstFailure: String?
+    var lastFailure: String?
 
     private var hasBegun = false
     /// Nothing new falls due.

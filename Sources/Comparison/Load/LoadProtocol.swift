@@ -183,11 +183,14 @@ package struct ProbeOutcome: Codable, Sendable, Hashable {
         /// Monotonic clock of the machine, as `Clock.now()`.
         package var fromNanoseconds: Int64
         package var untilNanoseconds: Int64
+        /// The probe ended before the next acknowledgement came: the gap is at least this long.
+        package var isOpen: Bool
 
-        package init(partition: Int32, fromNanoseconds: Int64, untilNanoseconds: Int64) {
+        package init(partition: Int32, fromNanoseconds: Int64, untilNanoseconds: Int64, isOpen: Bool = false) {
             self.partition = partition
             self.fromNanoseconds = fromNanoseconds
             self.untilNanoseconds = untilNanoseconds
+            self.isOpen = isOpen
         }
     }
 
@@ -197,12 +200,17 @@ package struct ProbeOutcome: Codable, Sendable, Hashable {
     package var normalIntervalSeconds: Double
     /// The longest ten per partition, longest first.
     package var gaps: [Gap]
+    /// The last failure the probe met, if it met any.
+    package var lastFailure: String?
 
-    package init(acknowledged: Int64, errors: Int64, normalIntervalSeconds: Double, gaps: [Gap]) {
+    package init(
+        acknowledged: Int64, errors: Int64, normalIntervalSeconds: Double, gaps: [Gap], lastFailure: String? = nil
+    ) {
         self.acknowledged = acknowledged
         self.errors = errors
         self.normalIntervalSeconds = normalIntervalSeconds
         self.gaps = gaps
+        self.lastFailure = lastFailure
     }
 
     /// The longest gap less the normal interval.

@@ -57,7 +57,7 @@ extension ModeRun {
 
         let firstAcks = seen.gaps.filter {
             bereaved.contains($0.partition) && $0.fromNanoseconds <= killed.nanoseconds + 50_000_000
-                && $0.untilNanoseconds > killed.nanoseconds
+                && $0.untilNanoseconds > killed.nanoseconds && !$0.isOpen
         }
         var result = FailoverResult(
             seconds: nil, phases: [], acknowledged: Double(verify.acknowledged), lost: Double(verify.lost),
@@ -74,7 +74,12 @@ extension ModeRun {
                 Phase(name: "recovery", seconds: max(0, seconds - detection - election)),
             ]
         } else {
-            result.notMeasured["seconds"] = "the probe saw no gap on the dead broker's partitions"
+            let isUnfinished = seen.gaps.contains { bereaved.contains($0.partition) && $0.isOpen }
+            result.notMeasured["seconds"] =
+                isUnfinished
+                ? "none of the dead broker's partitions was acknowledged again before the probe ended"
+                    + (seen.lastFailure.map { "; its last failure: \($0)" } ?? "")
+                : "the probe saw no gap on the dead broker's partitions"
         }
         return result
     }
