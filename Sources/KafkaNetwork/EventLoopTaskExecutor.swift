@@ -6,7 +6,7 @@ internal import NIOCore
 
 /// Runs a task's steps on an event loop, so that the end of a request's work is already where its answer is written.
 final class EventLoopTaskExecutor: TaskExecutor {
-    private let eventLoop: any EventLoop
+    let eventLoop: any EventLoop
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 

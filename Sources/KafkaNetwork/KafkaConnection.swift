@@ -136,11 +136,12 @@ package final class KafkaConnection: Sendable {
         _ frame: [LogSlice], correlationID: Int32, timeout: Duration
     ) async throws(KafkaClientError) -> ByteBuffer {
         let result: Result<ByteBuffer, KafkaClientError> = await withCheckedContinuation { continuation in
-            eventLoop.execute {
+            let send = { @Sendable in
                 self.handler.value.send(frame, correlationID: correlationID, timeout: timeout) {
                     continuation.resume(returning: $0)
                 }
             }
+            if eventLoop.inEventLoop { send() } else { eventLoop.execute(send) }
         }
         return try result.get()
     }

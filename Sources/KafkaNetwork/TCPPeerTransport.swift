@@ -16,6 +16,10 @@ package final class TCPPeerTransport: PeerTransport {
 
     private struct State {
         var connections: [Key: Task<KafkaConnection, any Error>] = [:]
+        /// Those of ``connections`` that have come about.
+        var open: [Key: KafkaConnection] = [:]
+        /// By channel: all its connections are on one loop.
+        var executors: [String: EventLoopTaskExecutor] = [:]
         var isStopped = false
     }
 
@@ -37,10 +41,26 @@ package final class TCPPeerTransport: PeerTransport {
             throw PeerTransportError("a request to \(key.address) without a header")
         }
         do {
-            let connection = try await connection(key)
+            let connection: KafkaConnection
+            if let open = state.withLock({ $0.open[key] }), open.isOpen {
+                connection = open
+            } else {
+                connection = try await self.connection(key)
+            }
             return try await connection.call(frame.map { LogSlice.bytes($0) }, correlationID: correlationID, timeout: timeout)
         } catch {
             throw PeerTransportError("\(error)")
+        }
+    }
+
+    package func executor(of channel: String) -> (any TaskExecutor)? { loopExecutor(of: channel) }
+
+    private func loopExecutor(of channel: String) -> EventLoopTaskExecutor {
+        state.withLock { state in
+            if let executor = state.executors[channel] { return executor }
+            let executor = EventLoopTaskExecutor(group.next())
+            state.executors[channel] = executor
+            return executor
         }
     }
 
@@ -48,6 +68,7 @@ package final class TCPPeerTransport: PeerTransport {
     package func stop() async {
         let open = state.withLock { state in
             state.isStopped = true
+            state.open = [:]
             defer { state.connections = [:] }
             return Array(state.connections.values)
         }
@@ -70,13 +91,14 @@ package final class TCPPeerTransport: PeerTransport {
             let task = try state.withLock { state throws(KafkaClientError) in
                 if state.isStopped { throw KafkaClientError(.connectionClosed, "the peer transport has been stopped") }
                 if let task = state.connections[key] { return task }
-                let task = open(key)
-                state.connections[key] = task
-                return task
-            }
+                return nil
+            } ?? begin(key)
             do {
                 let connection = try await task.value
-                if connection.isOpen { return connection }
+                if connection.isOpen {
+                    state.withLock { state in if state.connections[key] == task { state.open[key] = connection } }
+                    return connection
+                }
                 forget(key, task)
             } catch {
                 forget(key, task)
@@ -85,17 +107,26 @@ package final class TCPPeerTransport: PeerTransport {
         }
     }
 
-    private func open(_ key: Key) -> Task<KafkaConnection, any Error> {
-        Task { [group, connectTimeout] in
-            // What brokers of one cluster say to each other needs no negotiation.
-            try await KafkaConnection.connect(
-                to: key.address, group: group, clientID: nil, timeout: connectTimeout, negotiates: false)
+    private func begin(_ key: Key) throws(KafkaClientError) -> Task<KafkaConnection, any Error> {
+        let eventLoop = loopExecutor(of: key.channel).eventLoop
+        return try state.withLock { state throws(KafkaClientError) in
+            if state.isStopped { throw KafkaClientError(.connectionClosed, "the peer transport has been stopped") }
+            if let task = state.connections[key] { return task }
+            let task = Task { [connectTimeout] in
+                // What brokers of one cluster say to each other needs no negotiation.
+                try await KafkaConnection.connect(
+                    to: key.address, group: eventLoop, clientID: nil, timeout: connectTimeout, negotiates: false)
+            }
+            state.connections[key] = task
+            return task
         }
     }
 
     private func forget(_ key: Key, _ task: Task<KafkaConnection, any Error>) {
         state.withLock { state in
-            if state.connections[key] == task { state.connections[key] = nil }
+            guard state.connections[key] == task else { return }
+            state.connections[key] = nil
+            state.open[key] = nil
         }
     }
 }

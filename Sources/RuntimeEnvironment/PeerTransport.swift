@@ -17,4 +17,11 @@ public protocol PeerTransport: Sendable {
     /// Calls to one peer with the same `channel` are answered in order over one connection.
     func call(host: String, port: Int, channel: String, frame: [ByteBuffer], timeout: Duration) async throws(PeerTransportError)
         -> ByteBuffer
+
+    /// Where calls of `channel` are answered: a task that prefers it is resumed there without a change of thread. nil for anywhere.
+    func executor(of channel: String) -> (any TaskExecutor)?
+}
+
+extension PeerTransport {
+    public func executor(of channel: String) -> (any TaskExecutor)? { nil }
 }

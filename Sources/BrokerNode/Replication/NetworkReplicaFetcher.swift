@@ -45,7 +45,7 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
             maxWaitMs: Int32(clamping: maxWait.inMilliseconds), minBytes: Int32(clamping: minBytes),
             maxBytes: Int32(clamping: maxBytes),
             topics: Array(topics.values))
-        let answer = try await call(request, version: Self.fetchVersion, leader: leader, channel: "fetch-\(lane)", wait: maxWait)
+        let answer = try await call(request, version: Self.fetchVersion, leader: leader, channel: Self.channel(lane, leader), wait: maxWait)
         guard answer.errorCode == .none else {
             throw Failure(description: "broker \(leader) refused the fetch: \(answer.errorCode.name)")
         }
@@ -65,6 +65,12 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
         }
         return responses
     }
+
+    func executor(ofLane lane: Int, to leader: BrokerID) -> (any TaskExecutor)? {
+        transport.executor(of: Self.channel(lane, leader))
+    }
+
+    private static func channel(_ lane: Int, _ leader: BrokerID) -> String { "fetch-\(leader)-\(lane)" }
 
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
         let start = try await offset(-2, of: partition, from: leader, leaderEpoch: leaderEpoch)

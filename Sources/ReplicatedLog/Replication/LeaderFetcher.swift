@@ -56,7 +56,9 @@ final class LeaderFetcher: Sendable {
             state.nextTurn += 1
             state.entries[partition.partition] = Entry(partition: partition, lane: lane, turn: state.nextTurn)
             if state.tasks.isEmpty {
-                state.tasks = Lane.allCases.map { lane in Task { await self.run(lane) } }
+                state.tasks = Lane.allCases.map { lane in
+                    Task(executorPreference: context.fetcher.executor(ofLane: lane.rawValue, to: leader)) { await self.run(lane) }
+                }
             }
             return state.wake()
         }

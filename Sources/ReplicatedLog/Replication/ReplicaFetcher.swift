@@ -80,6 +80,13 @@ public protocol ReplicaFetcher: Sendable {
         from leader: BrokerID, lane: Int, requests: [ReplicaFetchRequest], maxWait: Duration, minBytes: Int, maxBytes: Int
     ) async throws -> [PartitionID: ReplicaFetchResponse]
 
+    /// Where answers of a lane arrive, so that the lane's work may be done there; nil for anywhere.
+    func executor(ofLane lane: Int, to leader: BrokerID) -> (any TaskExecutor)?
+
     /// The ends of the leader's log.
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets
+}
+
+extension ReplicaFetcher {
+    public func executor(ofLane lane: Int, to leader: BrokerID) -> (any TaskExecutor)? { nil }
 }
