@@ -88,11 +88,12 @@ package final class TCPPeerTransport: PeerTransport {
 
     private func connection(_ key: Key) async throws -> KafkaConnection {
         while true {
-            let task = try state.withLock { state throws(KafkaClientError) in
-                if state.isStopped { throw KafkaClientError(.connectionClosed, "the peer transport has been stopped") }
-                if let task = state.connections[key] { return task }
-                return nil
-            } ?? begin(key)
+            let task =
+                try state.withLock { state throws(KafkaClientError) in
+                    if state.isStopped { throw KafkaClientError(.connectionClosed, "the peer transport has been stopped") }
+                    if let task = state.connections[key] { return task }
+                    return nil
+                } ?? begin(key)
             do {
                 let connection = try await task.value
                 if connection.isOpen {

@@ -12,6 +12,8 @@ internal import Synchronization
 /// One log directory and the threads that work in it: one writes (all that changes files, in order), one reads, one syncs.
 final class LogVolume: Sendable {
     let directory: LogDirectory
+    /// The ends of all logs of the directory.
+    let tail: TailCache
     let writer: any Worker
     let reader: any Worker
     let synchronizer: any Worker
@@ -25,6 +27,7 @@ final class LogVolume: Sendable {
     init(_ volume: Volume, number: Int, settings: ReplicatedLogSettings, environment: RuntimeEnvironment) {
         directory = LogDirectory(disk: volume.disk, root: settings.directory)
         self.environment = environment
+        tail = TailCache(bytesMax: settings.tailCacheBytesMax)
         writer = environment.workers.makeWorker(named: "\(settings.name)-write-\(number)")
         reader = environment.workers.makeWorker(named: "\(settings.name)-read-\(number)")
         synchronizer = environment.workers.makeWorker(named: "\(settings.name)-sync-\(number)")

@@ -24,7 +24,8 @@ extension ReplicatedLogEngine {
                 logStart: logStarts[name].map { Offset($0) }, recoveryPoint: Offset(recoveryPoints[name] ?? 0), isClean: isClean,
                 startMayBeRemote: context.settings.startMayBeRemote)
             let (log, report) = try SegmentedLog.open(
-                disk: directory.disk, directory: directory.path(name), settings: SegmentSettings(), opening: opening)
+                disk: directory.disk, directory: directory.path(name), settings: SegmentSettings(), opening: opening,
+                tail: volume.tail)
             if let damage = report.damage {
                 context.logger.warning(
                     "log cut at its first damaged batch",
@@ -73,7 +74,7 @@ extension ReplicatedLogEngine {
         try volume.directory.create(id)
         let (log, _) = try SegmentedLog.open(
             disk: volume.disk, directory: volume.directory.path(id.description), settings: SegmentSettings(configuration),
-            opening: LogOpening(startMayBeRemote: context.settings.startMayBeRemote))
+            opening: LogOpening(startMayBeRemote: context.settings.startMayBeRemote), tail: volume.tail)
         let partition = ReplicatedPartition(partition: id, log: log, volume: volume, highWatermark: .zero, context: context)
         context.registry.add(partition, isApplied: false)
         return partition

@@ -33,6 +33,8 @@ public struct ReplicatedLogSettings: Sendable {
     public var retentionCheckInterval: Duration = .seconds(300)
     /// Bytes of appends that wait to be written, per log directory. Beyond, appends are refused as overloaded.
     public var queuedBytesMax = 256 << 20
+    /// Memory for the ends of logs as they were received, per log directory, from which followers and consumers that keep up are answered.
+    public var tailCacheBytesMax = 64 << 20
     /// How long to wait before asking a metadata store again that did not answer, or refused a broker as a member.
     public var membershipRetryInterval: Duration = .milliseconds(500)
 

@@ -15,6 +15,18 @@ import Testing
         var all: [Int] { numbers.withLock { $0 } }
     }
 
+    @Test func deadlinesCalledOffDoNotPileUp() {
+        let clock = SimulatedClock()
+        let timers = DeadlineTimers(clock: clock)
+        let fired = Fired()
+        for number in 0..<10_000 {
+            timers.cancel(timers.schedule(at: clock.now() + .seconds(30)) { fired.note(number) })
+        }
+        #expect(timers.queuedCount < 1_000)
+        timers.stop()
+        #expect(fired.all.isEmpty)
+    }
+
     @Test func deadlinesFireInTheirOrderAndCancelledOnesDoNot() async {
         let clock = SimulatedClock()
         let timers = DeadlineTimers(clock: clock)

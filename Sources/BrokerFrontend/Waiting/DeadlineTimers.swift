@@ -7,7 +7,8 @@ internal import Synchronization
 
 /// Many deadlines on one sleeping task: long polls, produce time-outs, group sessions.
 ///
-/// A deadline that is called off costs a dictionary removal; its place in the queue goes when its time comes.
+/// A deadline that is called off costs a dictionary removal; its place in the queue goes when its time comes, or when most places are
+/// of that kind: thousands of produces a second that wait for milliseconds, with time-outs of half a minute, leave nothing behind.
 package final class DeadlineTimers: Sendable {
     package struct Handle: Hashable, Sendable {
         fileprivate var number: UInt64
@@ -56,7 +57,11 @@ package final class DeadlineTimers: Sendable {
     /// - Returns: False if it ran already, or runs now.
     @discardableResult
     package func cancel(_ handle: Handle) -> Bool {
-        state.withLock { $0.actions.removeValue(forKey: handle.number) != nil }
+        state.withLock { state in
+            guard state.actions.removeValue(forKey: handle.number) != nil else { return false }
+            if state.queue.count > 2 * state.actions.count + Self.calledOffMax { Self.compact(&state) }
+            return true
+        }
     }
 
     /// Every wait ends now, as if its time were up.
@@ -106,6 +111,18 @@ package final class DeadlineTimers: Sendable {
         }
         for action in due { action() }
     }
+
+    /// Places of deadlines called off that may stay in the queue beyond as many as there are others.
+    private static let calledOffMax = 256
+
+    private static func compact(_ state: inout State) {
+        let live = state.queue.filter { state.actions[$0.number] != nil }
+        state.queue.removeAll(keepingCapacity: true)
+        for entry in live { push(entry, &state.queue) }
+    }
+
+    /// Places in the queue, called off or not.
+    package var queuedCount: Int { state.withLock { $0.queue.count } }
 
     // MARK: The heap
 

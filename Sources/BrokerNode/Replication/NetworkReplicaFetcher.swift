@@ -45,7 +45,8 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
             maxWaitMs: Int32(clamping: maxWait.inMilliseconds), minBytes: Int32(clamping: minBytes),
             maxBytes: Int32(clamping: maxBytes),
             topics: Array(topics.values))
-        let answer = try await call(request, version: Self.fetchVersion, leader: leader, channel: Self.channel(lane, leader), wait: maxWait)
+        let answer = try await call(
+            request, version: Self.fetchVersion, leader: leader, channel: Self.channel(lane, leader), wait: maxWait)
         guard answer.errorCode == .none else {
             throw Failure(description: "broker \(leader) refused the fetch: \(answer.errorCode.name)")
         }

@@ -34,7 +34,7 @@ extension SegmentedLog {
     /// Batches of one segment that will be written together.
     private struct WriteGroup {
         var buffers: [ByteBuffer] = []
-        var batches: [(header: RecordBatchHeader, control: ControlRecord?)] = []
+        var batches: [(header: RecordBatchHeader, control: ControlRecord?, bytes: TailCache.Entry?)] = []
         var sizeInBytes = 0
     }
 
@@ -47,7 +47,11 @@ extension SegmentedLog {
                 try write(&group)
                 try roll(at: header.baseOffset)
             }
-            group.batches.append((header, header.isControl ? ControlRecord(batch: chunk.batch(index)) : nil))
+            group.batches.append(
+                (
+                    header, header.isControl ? ControlRecord(batch: chunk.batch(index)) : nil,
+                    tail.flatMap { chunk.kept(index, in: $0) }
+                ))
             group.sizeInBytes += header.sizeInBytes
         }
         chunk.gather(start..<chunk.headers.count, into: &group.buffers)
@@ -82,14 +86,14 @@ extension SegmentedLog {
             throw .disk(error)
         }
         var position = start
-        for (header, _) in group.batches {
-            active.note(header, position: position, indexIntervalBytes: interval)
+        for (header, _, bytes) in group.batches {
+            active.note(header, bytes, position: position, indexIntervalBytes: interval, tailBytesMax: tail?.logBytesMax ?? 0)
             position += Int64(header.sizeInBytes)
         }
         let batches = group.batches
         let (aborted, epochsChanged) = state.withLock { state in
             var aborted: [TransactionIndex.Entry] = []
-            for (header, control) in batches { if let entry = state.note(header, control: control) { aborted.append(entry) } }
+            for (header, control, _) in batches { if let entry = state.note(header, control: control) { aborted.append(entry) } }
             state.logEnd = batches[batches.count - 1].header.endOffset
             state.sizeInBytes += position - start
             return (aborted, state.epochsAreDirty)

@@ -42,8 +42,10 @@ extension SegmentedLog {
     ///
     /// After an unclean stop each batch from the recovery point on is checked; at the first bad one the segment is cut and all later
     /// segments are removed, as Kafka does: they come back from the leader. Indexes, epochs and producers are made anew from what is left.
+    ///
+    /// - Parameter tail: Where what a leader appends is kept for readers that keep up.
     package static func open(
-        disk: any Disk, directory: String, settings: SegmentSettings, opening: LogOpening
+        disk: any Disk, directory: String, settings: SegmentSettings, opening: LogOpening, tail: TailCache? = nil
     ) throws(SegmentError) -> (log: SegmentedLog, report: RecoveryReport) {
         var listing = try DirectoryListing(disk: disk, directory: directory)
         let firstBase = listing.bases.first ?? max(opening.logStart ?? .zero, .zero)
@@ -68,7 +70,7 @@ extension SegmentedLog {
         if !opening.startMayBeRemote { logStart = max(logStart, firstBase) }
 
         let log = SegmentedLog(
-            disk: disk, directory: directory,
+            disk: disk, directory: directory, tail: tail,
             state: State(
                 settings: settings, segments: segments, logStart: logStart, logEnd: firstBase, epochs: epochs ?? EpochHistory(),
                 producers: ProducerStates(), recoveryPoint: max(opening.recoveryPoint, firstBase),
@@ -84,7 +86,7 @@ extension SegmentedLog {
             var distrusting = opening
             distrusting.isClean = false
             distrusting.recoveryPoint = .zero
-            return try open(disk: disk, directory: directory, settings: settings, opening: distrusting)
+            return try open(disk: disk, directory: directory, settings: settings, opening: distrusting, tail: tail)
         }
         try log.finishOpening(snapshots: recovery.listing.snapshots, isClean: opening.isClean)
         return (log, recovery.report)

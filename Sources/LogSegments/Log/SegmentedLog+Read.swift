@@ -66,6 +66,7 @@ extension SegmentedLog {
                 if length < Int64(maxBytes) { length = min(available, Int64(maxBytes)) }
             }
         }
+        if let tail = segment.state.withLock({ $0.tail(from: place.position, length: Int(length)) }) { return LogSlices(tail) }
         return LogSlices([.file(try segment.openFile(), offset: place.position, length: Int(length))])
     }
 

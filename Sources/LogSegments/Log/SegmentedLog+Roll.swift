@@ -29,7 +29,7 @@ extension SegmentedLog {
         let next = try LogSegment.create(at: base, disk: disk, directory: directory)
         active.state.withLock { state in
             state.isSealed = true
-            state.recent = []
+            state.forgetRecent()
             state.endOffset = base
         }
         let isBelowRecoveryPoint = state.withLock { state in

@@ -160,7 +160,10 @@ extension LogSegment {
             state.endOffset = endOffset
             state.offsets?.truncate(toPosition: position)
             state.times?.truncate(toOffset: endOffset - baseOffset)
+            // Readers keep up with a log that grows, not with one that is cut.
+            state.dropTail()
             state.recent.removeAll { $0.position >= position }
+            state.firstKept = state.recent.count
             state.transactions?.entries.removeAll { $0.lastOffset >= endOffset }
             state.transactionsStored = -1
             state.offsetsStored = 0

@@ -72,11 +72,14 @@ package final class SegmentedLog: Sendable {
     package let disk: any Disk
     /// Relative to the disk.
     package let directory: String
+    /// nil keeps nothing in memory.
+    let tail: TailCache?
     let state: Mutex<State>
 
-    init(disk: any Disk, directory: String, state: consuming State) {
+    init(disk: any Disk, directory: String, tail: TailCache?, state: consuming State) {
         self.disk = disk
         self.directory = directory
+        self.tail = tail
         self.state = Mutex(state)
     }
 
@@ -127,8 +130,9 @@ package final class SegmentedLog: Sendable {
         }
     }
 
-    /// Indexes and files of sealed segments that nobody used since the last call are let go.
-    package func letGoOfUnused() { for segment in segments.dropLast() { segment.letGoIfUnused() } }
+    /// Indexes and files of sealed segments that nobody used since the last call are let go, and the tail in memory of a log that did not
+    /// grow.
+    package func letGoOfUnused() { for segment in segments { segment.letGoIfUnused() } }
 }
 
 extension SegmentedLog.State {

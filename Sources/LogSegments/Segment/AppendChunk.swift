@@ -72,6 +72,15 @@ package struct AppendChunk: Sendable {
         }
     }
 
+    /// Batch `index` for readers that follow closely. A follower's copy is read by nobody, and not kept.
+    func kept(_ index: Int, in tail: TailCache) -> TailCache.Entry? {
+        guard prefixes != nil else { return nil }
+        var parts: [ByteBuffer] = []
+        parts.reserveCapacity(2)
+        gather(index..<(index + 1), into: &parts)
+        return tail.keep(parts, sizeInBytes: headers[index].sizeInBytes)
+    }
+
     /// The bytes of a control batch, for its record's sake.
     func batch(_ index: Int) -> ByteBuffer {
         var buffers: [ByteBuffer] = []

@@ -52,7 +52,7 @@ extension LogSegment {
             state.offsetOfMaxTimestamp = baseOffset
             state.firstTimestamp = nil
             state.bytesSinceIndexEntry = 0
-            state.recent = []
+            state.forgetRecent()
             state.needsSync = true
         }
     }

@@ -9,8 +9,15 @@ internal import Synchronization
 
 extension LogSegment {
     /// Notes a batch at the segment's end, which has been written. The log's worker only.
-    func note(_ header: RecordBatchHeader, position: Int64, indexIntervalBytes: Int64) {
-        state.withLock { $0.note(header, position: position, baseOffset: baseOffset, indexIntervalBytes: indexIntervalBytes) }
+    func note(
+        _ header: RecordBatchHeader, _ bytes: TailCache.Entry? = nil, position: Int64, indexIntervalBytes: Int64,
+        tailBytesMax: Int = 0
+    ) {
+        state.withLock { state in
+            state.note(header, bytes, position: position, baseOffset: baseOffset, indexIntervalBytes: indexIntervalBytes)
+            state.tailWasAppended = true
+            if let bytes { state.limitTail(adding: bytes, max: tailBytesMax) }
+        }
     }
 
     /// Entries in the fuller of the two indexes.
@@ -171,7 +178,9 @@ extension LogSegment.State {
     /// The batches of the tail that readers find without reading.
     private static let recentMax = 256
 
-    mutating func note(_ header: RecordBatchHeader, position: Int64, baseOffset: Offset, indexIntervalBytes: Int64) {
+    mutating func note(
+        _ header: RecordBatchHeader, _ bytes: TailCache.Entry? = nil, position: Int64, baseOffset: Offset, indexIntervalBytes: Int64
+    ) {
         if size == 0 { firstTimestamp = header.maxTimestamp }
         if maxTimestamp == nil || header.maxTimestamp > maxTimestamp! {
             maxTimestamp = header.maxTimestamp
@@ -188,11 +197,15 @@ extension LogSegment.State {
         bytesSinceIndexEntry += Int64(header.sizeInBytes)
         size = position + Int64(header.sizeInBytes)
         endOffset = header.endOffset
-        remember(LogSegment.RecentBatch(endOffset: header.endOffset, position: position))
+        remember(LogSegment.RecentBatch(endOffset: header.endOffset, position: position, bytes: bytes))
     }
 
     mutating func remember(_ batch: LogSegment.RecentBatch) {
-        if recent.count >= Self.recentMax { recent.removeFirst(Self.recentMax / 2) }
+        if recent.count >= Self.recentMax {
+            for dropped in recent[..<(Self.recentMax / 2)] { tailBytes -= dropped.bytes?.charge ?? 0 }
+            recent.removeFirst(Self.recentMax / 2)
+            firstKept = max(0, firstKept - Self.recentMax / 2)
+        }
         recent.append(batch)
     }
 

@@ -14,6 +14,8 @@ package final class LogSegment: Sendable {
         /// Exclusive.
         var endOffset: Offset
         var position: Int64
+        /// As received, where there was room to keep them.
+        var bytes: TailCache.Entry?
     }
 
     struct State {
@@ -40,6 +42,12 @@ package final class LogSegment: Sendable {
         var bytesSinceIndexEntry: Int64 = 0
         /// By position; the last ends at `endOffset`. Empty in a sealed segment.
         var recent: [RecentBatch] = []
+        /// Charges of what `recent` keeps.
+        var tailBytes = 0
+        /// Index in `recent` of the first that may have bytes.
+        var firstKept = 0
+        /// Set by each append, cleared by each round of ``letGoIfUnused()``.
+        var tailWasAppended = false
         /// The files hold what no sync has covered: of a sealed segment its indexes too.
         var needsSync = false
         /// Set by each use of the indexes or the file, cleared by each round of ``letGoIfUnused()``.
@@ -79,10 +87,15 @@ package final class LogSegment: Sendable {
         return opened
     }
 
-    /// Forgets indexes and the open file of a sealed segment that nobody used since the last call.
+    /// Forgets indexes and the open file of a sealed segment that nobody used since the last call, and the bytes of a tail that has not
+    /// grown since.
     func letGoIfUnused() {
         state.withLock { state in
-            defer { state.wasUsed = false }
+            defer {
+                state.wasUsed = false
+                state.tailWasAppended = false
+            }
+            if !state.tailWasAppended, state.tailBytes > 0 { state.dropTail() }
             guard state.isSealed, !state.wasUsed, state.offsetsStored == state.offsets?.entries.count ?? state.offsetsStored,
                 state.timesStored == state.times?.entries.count ?? state.timesStored
             else { return }
