@@ -9,7 +9,8 @@ internal import NIOCore
 internal import RuntimeEnvironment
 internal import Synchronization
 
-/// One log directory and the threads that work in it: one writes (all that changes files, in order), one reads, one syncs.
+/// One log directory and the threads that work in it: one writes (all that changes files, in order), one reads, one syncs, one unlinks what
+/// has been renamed for removal, which may take long where a file system gives blocks back to its device at once.
 final class LogVolume: Sendable {
     let directory: LogDirectory
     /// The ends of all logs of the directory.
@@ -17,6 +18,7 @@ final class LogVolume: Sendable {
     let writer: any Worker
     let reader: any Worker
     let synchronizer: any Worker
+    let sweeper: any Worker
     private let environment: RuntimeEnvironment
     private let queuedBytes = Atomic<Int>(0)
     private let retired = Mutex<[(path: String, removeAt: MonotonicInstant)]>([])
@@ -30,6 +32,7 @@ final class LogVolume: Sendable {
         tail = TailCache(bytesMax: settings.tailCacheBytesMax)
         writer = environment.workers.makeWorker(named: "\(settings.name)-write-\(number)")
         reader = environment.workers.makeWorker(named: "\(settings.name)-read-\(number)")
+        sweeper = environment.workers.makeWorker(named: "\(settings.name)-sweep-\(number)")
         synchronizer = environment.workers.makeWorker(named: "\(settings.name)-sync-\(number)")
     }
 
@@ -65,7 +68,7 @@ final class LogVolume: Sendable {
         retired.withLock { $0.append((path, removeAt)) }
     }
 
-    /// Removes what was retired long enough ago; all of it with `now` nil. On the writer.
+    /// Removes what was retired long enough ago; all of it with `now` nil. On the sweeper.
     func removeRetired(at now: MonotonicInstant?) throws(SegmentError) {
         let due = retired.withLock { retired in
             let due = retired.filter { entry in now.map { entry.removeAt <= $0 } ?? true }

@@ -47,8 +47,9 @@ extension ReplicatedLogEngine {
             }
             if now >= retentionAt {
                 retentionAt = now + settings.retentionCheckInterval
-                await onEachVolume(\.writer) { (volume) throws(SegmentError) in
-                    self.applyRetention(on: volume)
+                await onEachVolume(\.writer) { (volume) throws(SegmentError) in self.applyRetention(on: volume) }
+                await onEachVolume(\.synchronizer) { (volume) throws(SegmentError) in
+                    try self.context.registry.storeLogStarts(volume)
                 }
             }
             if now >= letGoAt {
@@ -57,7 +58,7 @@ extension ReplicatedLogEngine {
             }
             if now >= unlinkAt {
                 unlinkAt = now + Self.unlinkInterval
-                await onEachVolume(\.writer) { (volume) throws(SegmentError) in try self.unlink(on: volume, at: now) }
+                await onEachVolume(\.sweeper) { (volume) throws(SegmentError) in try self.unlink(on: volume, at: now) }
             }
         }
     }
@@ -79,22 +80,17 @@ extension ReplicatedLogEngine {
         }
     }
 
-    /// Removes segments that the topics' settings no longer keep. On the volume's writer.
+    /// Removes segments that the topics' settings no longer keep. On the volume's writer; log starts are stored by the caller, elsewhere.
     func applyRetention(on volume: LogVolume) {
-        var changed = false
         for partition in context.registry.applied where partition.volume === volume {
-            do throws(SegmentError) { changed = try partition.applyRetention() || changed } catch {
+            do throws(SegmentError) { try partition.applyRetention() } catch {
                 context.logger.error(
                     "retention failed", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
             }
         }
-        guard changed else { return }
-        do throws(SegmentError) { try context.registry.storeLogStarts(volume) } catch {
-            context.logger.error("log starts not stored", metadata: ["error": "\(error)"])
-        }
     }
 
-    /// Unlinks what was deleted and whose delay is over; all of it with `now` nil. On the volume's writer.
+    /// Unlinks what was deleted and whose delay is over; all of it with `now` nil. On the volume's sweeper.
     func unlink(on volume: LogVolume, at now: MonotonicInstant?) throws(SegmentError) {
         for partition in context.registry.all where partition.volume === volume { try partition.log.unlinkRemoved(at: now) }
         try volume.removeRetired(at: now)
@@ -102,12 +98,11 @@ extension ReplicatedLogEngine {
 }
 
 extension ReplicatedPartition {
-    /// - Returns: True if segments went.
-    func applyRetention() throws(SegmentError) -> Bool {
+    func applyRetention() throws(SegmentError) {
         let (configuration, highWatermark, isManagedAbove) = state.withLock {
             ($0.configuration, $0.highWatermark, $0.retentionIsManagedAbove)
         }
-        guard !isManagedAbove else { return false }
+        guard !isManagedAbove else { return }
         let clock = context.environment.clock
         let wallClock = Timestamp(clock.wallMilliseconds())
         // A log of old records whose active segment never fills is rolled, as Kafka does, so that it can go.
@@ -120,7 +115,6 @@ extension ReplicatedPartition {
             time: configuration.retentionTime, bytes: configuration.retentionBytes, below: highWatermark, wallClock: wallClock,
             at: clock.now())
         if freed > 0 { tellProgress() }
-        return freed > 0
     }
 
     /// No appends, no reads from here on; nothing that was acknowledged is undone.

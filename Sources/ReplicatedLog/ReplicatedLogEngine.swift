@@ -130,10 +130,11 @@ public final class ReplicatedLogEngine: LogEngine {
     public func settle() async throws(LogError) {
         for volume in volumes {
             do {
-                try await volume.writer.run { () throws(SegmentError) in
-                    self.applyRetention(on: volume)
-                    try self.unlink(on: volume, at: nil)
+                try await volume.writer.run { () throws(SegmentError) in self.applyRetention(on: volume) }
+                try await volume.synchronizer.run { () throws(SegmentError) in
+                    try self.context.registry.storeLogStarts(volume)
                 }
+                try await volume.sweeper.run { () throws(SegmentError) in try self.unlink(on: volume, at: nil) }
             } catch { throw LogError(error, in: volume.directory.path("")) }
         }
     }

@@ -94,7 +94,7 @@ extension SegmentedLog {
         return false
     }
 
-    /// Unlinks files whose delay is over; all of them with `now` nil. On the log's worker only.
+    /// Unlinks files whose delay is over; all of them with `now` nil. From any thread, one at a time.
     package func unlinkRemoved(at now: MonotonicInstant?) throws(SegmentError) {
         let due = state.withLock { state in
             let due = state.removedFiles.filter { file in now.map { file.removeAt <= $0 } ?? true }
