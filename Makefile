@@ -6,12 +6,14 @@ CONFIGURATION := release
 BUILD := swift build -c $(CONFIGURATION)
 NINEFOLD := .build/$(CONFIGURATION)/ninefold
 OUTPUT ?= ninefold-report
+BENCH_OUTPUT ?= ninefold-bench
 ARGUMENTS ?=
 
-.PHONY: help compare test build test-build dependencies test-dependencies check format generate clean
+.PHONY: help compare bench test build test-build dependencies test-dependencies check format generate clean
 
 help:
 	@echo 'make compare   install what is missing, build, compare the three storage modes, write $(OUTPUT)/'
+	@echo 'make bench     install what is missing, build, measure the data path, write $(BENCH_OUTPUT)/ (ARGUMENTS="--quick --modes isr")'
 	@echo 'make test      install what is missing, build, run every test'
 	@echo 'make build     build the program only'
 	@echo 'make check     formatting, arrows between modules'
@@ -20,6 +22,9 @@ help:
 
 compare: build
 	$(NINEFOLD) compare --output $(OUTPUT) $(ARGUMENTS)
+
+bench: build
+	$(NINEFOLD) bench --suite --output $(BENCH_OUTPUT) $(ARGUMENTS)
 
 build: dependencies
 	$(BUILD) --product ninefold
@@ -47,4 +52,4 @@ generate:
 	python3 Scripts/generate-kafka-protocol.py $(SCHEMAS) Sources/KafkaProtocol/Generated
 
 clean:
-	rm -rf .build .venv $(OUTPUT)
+	rm -rf .build .venv $(OUTPUT) $(BENCH_OUTPUT)

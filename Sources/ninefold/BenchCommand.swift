@@ -12,10 +12,13 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: """
             Records are sent on an open schedule, and response time counts from the moment a record was due. Writes OpenMessaging's own result
             JSON and, beside it, what that lacks: corrected response times, CPU, environment.
+
+            With --suite it starts brokers of its own instead, once per row, mode and repeat, and writes the table of the data path:
+            throughput, CPU, system calls and allocations, beside what the machine does without a broker, measured next to each row.
             """)
 
-    @Option(help: "HOST:PORT,… of the cluster.") var bootstrapServer: String
-    @Option(help: "OpenMessaging Benchmark workload file (upstream's keys, AutoMQ's and Redpanda's too).") var workload: String
+    @Option(help: "HOST:PORT,… of the cluster.") var bootstrapServer: String?
+    @Option(help: "OpenMessaging Benchmark workload file (upstream's keys, AutoMQ's and Redpanda's too).") var workload: String?
     @Option(help: "Where the results are written.") var output = "ninefold-bench"
     @Option(help: "-1 or all, 0, 1.") var acks = "all"
     @Option(help: "Replicas of the topics it creates.") var replicationFactor = 3
@@ -25,9 +28,13 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Processes of the brokers, whose CPU is told: PID,PID,…") var brokerPids = ""
     @Option(help: "What the result calls the cluster.") var driver = "Kafka"
     @Option(help: "Seed of the payloads.") var seed: UInt64 = 1
-    @Flag(help: "Leave the topics it created.") var keep = false
+    @Flag(help: "Leave the topics it created; of a suite the data, configurations and logs.") var keep = false
+    @OptionGroup(title: "The table of the data path") var suite: SuiteOptions
 
     func validate() throws {
+        if suite.suite { return try suite.check() }
+        guard bootstrapServer != nil else { throw ValidationError("--bootstrap-server: name the cluster, or ask for --suite") }
+        guard workload != nil else { throw ValidationError("--workload: name a workload file, or ask for --suite") }
         guard ["all", "-1", "0", "1"].contains(acks) else { throw ValidationError("--acks \(acks): allowed are all, -1, 0 and 1") }
         for pair in topicConfig where !pair.contains("=") { throw ValidationError("--topic-config \(pair): wants KEY=VALUE") }
         for pid in brokerPids.split(separator: ",") where Int32(pid) == nil {
@@ -36,6 +43,8 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if suite.suite { return try await suite.run(output: output, keep: keep) }
+        guard let workload, let bootstrapServer else { return }
         let progress = Progress()
         do {
             let file = try WorkloadFile(path: workload)

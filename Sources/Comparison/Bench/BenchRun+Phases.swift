@@ -25,7 +25,7 @@ extension BenchRun {
         try await clock.sleep(until: from)
 
         var series = Series()
-        let cpuBefore = (own: ProcessCPU.own(), brokers: brokerPIDs.map { ProcessCPU.of(pid: $0) })
+        let (cpuBefore, usageBefore, allocationsBefore) = (ProcessCPU.own(), usage(), allocations())
         let until = from + .seconds(workload.testDurationMinutes * 60)
         let draining = backlogTask(generator, parties)
         defer { draining?.cancel() }
@@ -46,10 +46,13 @@ extension BenchRun {
             await changeRate(parties)
         }
         let seconds = (last - from).inSeconds
-        let cpu = ProcessCPU.own() - cpuBefore.own
-        let brokers = zip(brokerPIDs, cpuBefore.brokers).compactMap { pid, before -> BenchResult.BrokerCPU? in
-            guard let before, let after = ProcessCPU.of(pid: pid) else { return nil }
-            return BenchResult.BrokerCPU(pid: pid, seconds: after - before)
+        let cpu = ProcessCPU.own() - cpuBefore
+        let used = zip(usageBefore, usage()).map { before, after in before.flatMap { before in after.map { $0 - before } } }
+        let brokers = zip(brokerPIDs, used).compactMap { pid, used in
+            used.map { BenchResult.BrokerCPU(pid: pid, seconds: $0.cpuSeconds) }
+        }
+        let allocated = zip(allocationsBefore, allocations()).map { before, after in
+            before.flatMap { before in after.map { $0.allocations - before.allocations } }
         }
         let (produced, consumed, failure) = await finish(parties, at: last)
         // What was acknowledged after the end counts for latency alone: the rates are those of the counted time.
@@ -59,10 +62,17 @@ extension BenchRun {
         series.totalProduced.errors += produced.errors
         series.totalConsumed.endToEnd.merge(consumed.endToEnd)
         series.totalConsumed.damaged += consumed.damaged
-        return outcome(
+        var outcome = outcome(
             series, startedAt: startedAt, seconds: seconds, loadCPU: cpu, brokers: brokers, parties: parties, topics: topics,
             firstFailure: failure)
+        if !used.isEmpty, !used.contains(nil) { outcome.brokerUsage = used.compactMap { $0 }.reduce(ProcessUsage(), +) }
+        if !allocated.isEmpty, !allocated.contains(nil) { outcome.allocations = allocated.compactMap { $0 }.reduce(0, +) }
+        return outcome
     }
+
+    private func usage() -> [ProcessUsage?] { brokerPIDs.map { ProcessUsage.of(pid: $0) } }
+
+    private func allocations() -> [AllocationCounter.Counts?] { allocationCounts.map { AllocationCounter.counts(at: $0) } }
 
     // MARK: Sampling
 
@@ -224,6 +234,6 @@ extension BenchRun {
             environment: EnvironmentCapture.probe(
                 version: version, dataDirectory: FileManager.default.currentDirectoryPath, commandLine: commandLine),
             notMeasured: notMeasured, firstFailure: firstFailure)
-        return Outcome(omb: omb, extra: extra)
+        return Outcome(omb: omb, extra: extra, requests: produced.requests)
     }
 }

@@ -23,6 +23,8 @@ package struct BenchRun: Sendable {
     package var isIdempotent = true
     /// Processes whose CPU time is told.
     package var brokerPIDs: [Int32] = []
+    /// Files in which brokers' ``AllocationCounter``s keep their counts.
+    package var allocationCounts: [String] = []
     package var seed: UInt64 = 1
     /// Keeps the topics it created.
     package var keepsTopics = false
@@ -39,6 +41,12 @@ package struct BenchRun: Sendable {
     package struct Outcome: Sendable {
         package var omb: OMBResult
         package var extra: BenchResult
+        /// Produce requests answered in the counted time.
+        package var requests: Int64
+        /// What all brokers together used in the counted time; nil if any of them cannot be looked at.
+        package var brokerUsage: ProcessUsage?
+        /// Allocations of all brokers in the counted time; nil if they are not counted.
+        package var allocations: Int64?
     }
 
     /// The pieces of a run under way.

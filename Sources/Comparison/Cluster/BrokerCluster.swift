@@ -18,6 +18,8 @@ package final class BrokerCluster: Sendable {
         package var runDirectory: String
         /// Settings of every broker beside those that name the broker.
         package var properties: [String: String]
+        /// Of every broker's process, beside what it inherits. `{broker}` stands for the broker's id.
+        package var environment: [String: String] = [:]
 
         package init(executable: String, brokers: Int, directory: String, runDirectory: String, properties: [String: String]) {
             self.executable = executable
@@ -81,7 +83,8 @@ package final class BrokerCluster: Sendable {
         try text.write(toFile: configuration, atomically: true, encoding: .utf8)
         let process = try ChildProcess(
             name: "broker \(id)", executable: settings.executable,
-            arguments: ["serve", "--config", configuration, "--ready-file", readyFile], logPath: log)
+            arguments: ["serve", "--config", configuration, "--ready-file", readyFile],
+            environment: settings.environment.mapValues { $0.replacingOccurrences(of: "{broker}", with: String(id)) }, logPath: log)
         for _ in 0..<600 {
             if let ready = FileManager.default.contents(atPath: readyFile),
                 let ports = try? JSONDecoder().decode(ReadyFile.self, from: ready)

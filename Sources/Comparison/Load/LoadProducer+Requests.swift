@@ -59,6 +59,7 @@ extension LoadProducer {
             return giveUp(batches, "an answer to Produce cannot be read: \(error)")
         }
         let now = clock.now().nanoseconds
+        if window.contains(now) { measure.requests += 1 }
         let partitions = answer.responses.first?.partitionResponses ?? []
         for (index, id) in batches {
             let partition = queues[index].partition

@@ -58,6 +58,8 @@ package struct ProducerMeasure: Sendable {
     package var bytes: Int64 = 0
     /// Records given up.
     package var errors: Int64 = 0
+    /// Produce requests answered.
+    package var requests: Int64 = 0
     /// From the intended send to the acknowledgement.
     package var response = LatencyHistogram()
     /// From the actual send to the acknowledgement.
@@ -71,6 +73,7 @@ package struct ProducerMeasure: Sendable {
         records += other.records
         bytes += other.bytes
         errors += other.errors
+        requests += other.requests
         response.merge(other.response)
         publish.merge(other.publish)
         delay.merge(other.delay)
