@@ -47,6 +47,8 @@ let package = Package(
         .library(name: "ReplicatedLog", targets: ["ReplicatedLog"]),
         .library(name: "TieredOffload", targets: ["TieredOffload"]),
         .library(name: "SharedStorage", targets: ["SharedStorage"]),
+        // For `Benchmarks/`, a package of its own.
+        .library(name: "MicroBenchmarks", targets: ["MicroBenchmarks"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -129,6 +131,16 @@ let package = Package(
         module("SimulationKit", ["RuntimeEnvironment", "ObjectStore", "Metering", nioCore]),
         module("LogEngineTesting", ["LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),
 
+        // Micro-benchmarks: in no program, since the counter puts its own malloc before the C library's.
+        .target(name: "CCallCounter"),
+        module(
+            "MicroBenchmarks",
+            [
+                "CCallCounter", "SharedStorage", "LogSegments", "ObjectStore", "KafkaNetwork", "KafkaProtocol", "LogEngine",
+                "LogModel",
+                "RuntimeEnvironment", "SimulationKit", "Metering", nioCore,
+            ]),
+
         // Tests
         tests("LogModel", ["LogModel", nioCore]),
         tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
@@ -176,6 +188,7 @@ let package = Package(
                 "Comparison", "Metering", "KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix,
                 logging,
             ]),
+        tests("MicroBenchmarks", ["MicroBenchmarks"]),
         tests(
             "BrokerNode",
             [

@@ -2,15 +2,15 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-internal import LogEngine
-internal import LogModel
+package import LogEngine
+package import LogModel
 internal import NIOCore
-internal import ObjectStore
+package import ObjectStore
 internal import Synchronization
 
 /// Reads streams out of objects: index cached, blocks cached, adjacent blocks in one GET, every checksum looked at before a byte is
 /// served.
-final class ObjectReader: Sendable {
+package final class ObjectReader: Sendable {
     private struct BlockKey: Hashable {
         var object: ObjectID
         var position: Int64
@@ -20,7 +20,7 @@ final class ObjectReader: Sendable {
     private let indexes: Mutex<LRUCache<ObjectID, ObjectIndex>>
     private let blocks: Mutex<LRUCache<BlockKey, DataBlock>>
 
-    init(store: any ObjectStore, settings: SharedStorageSettings) {
+    package init(store: any ObjectStore, settings: SharedStorageSettings) {
         self.store = store
         indexes = Mutex(LRUCache(costMax: settings.indexCacheBytes))
         blocks = Mutex(LRUCache(costMax: settings.blockCacheBytes))
@@ -47,7 +47,7 @@ final class ObjectReader: Sendable {
     ///
     /// - Parameter fetchBytes: How much one GET may ask for where blocks are missing: what lies beyond `bytesMax` is read ahead.
     /// - Returns: Empty if no block of the range ends above `offset`.
-    func blocks(
+    package func blocks(
         of stream: StreamID, in range: RangeRecord, from offset: Offset, bytesMax: Int, fetchBytes: Int, keepsBlocks: Bool = true
     ) async throws(LogError) -> [DataBlock] {
         let entries = try await index(of: range).entries(of: stream, from: offset)

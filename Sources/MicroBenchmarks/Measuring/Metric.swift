@@ -1,0 +1,42 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+/// What is counted, per operation. Raw values are the names in result lines and threshold files.
+public enum Metric: String, Sendable, Hashable, CaseIterable, Codable {
+    case allocations
+    /// As asked for, before the allocator rounds up.
+    case allocatedBytes
+    /// Of file input and output, made by the measuring thread.
+    case systemCalls
+    case diskOpens
+    case diskReads
+    case diskWrites
+    case diskSyncs
+    case putRequests
+    case getRequests
+
+    public var unit: String { self == .allocatedBytes ? "B/op" : "1/op" }
+
+    /// How far above its threshold a count may lie: a growing array meets its next size a little earlier or later.
+    func isExcess(_ value: Double, over limit: Double) -> Bool {
+        switch self {
+        case .allocatedBytes: value > limit * 1.02 + 16
+        default: value > limit * 1.005 + 0.005
+        }
+    }
+}
+
+/// Counts per operation. What is missing was not counted.
+public struct Counts: Sendable, Hashable {
+    public var values: [Metric: Double]
+    /// Operations they were taken over.
+    public var operations: Int
+
+    public init(values: [Metric: Double], operations: Int) {
+        self.values = values
+        self.operations = operations
+    }
+
+    public subscript(metric: Metric) -> Double? { values[metric] }
+}
