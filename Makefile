@@ -9,13 +9,14 @@ OUTPUT ?= ninefold-report
 BENCH_OUTPUT ?= ninefold-bench
 ARGUMENTS ?=
 
-.PHONY: help compare bench test build test-build dependencies test-dependencies check format generate clean
+.PHONY: help compare bench bench-micro test build test-build dependencies test-dependencies check format generate clean
 
 help:
 	@echo 'make compare   install what is missing, build, compare the three storage modes, write $(OUTPUT)/'
 	@echo 'make bench     install what is missing, build, measure the data path, write $(BENCH_OUTPUT)/ (ARGUMENTS="--quick --modes isr")'
 	@echo 'make test      install what is missing, build, run every test'
 	@echo 'make build     build the program only'
+	@echo 'make bench-micro   count what pieces of the data path cost (docs/benchmarks.md), ARGUMENTS="--check --seconds 0"'
 	@echo 'make check     formatting, arrows between modules'
 	@echo 'make format    format the sources in place'
 	@echo 'make generate SCHEMAS=DIR   write the Kafka codec anew from Kafka schema files'
@@ -25,6 +26,10 @@ compare: build
 
 bench: build
 	$(NINEFOLD) bench --suite --output $(BENCH_OUTPUT) $(ARGUMENTS)
+
+bench-micro: dependencies
+	Scripts/build-benchmarks.sh $(CONFIGURATION)
+	.build/$(CONFIGURATION)/ninefold-benchmarks $(ARGUMENTS)
 
 build: dependencies
 	$(BUILD) --product ninefold
@@ -42,11 +47,11 @@ test-dependencies:
 	@Scripts/install-dependencies.sh test
 
 check:
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
 	python3 Scripts/check-arrows.py
 
 format:
-	swift format --in-place --recursive --parallel Package.swift Sources Tests
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks
 
 generate:
 	python3 Scripts/generate-kafka-protocol.py $(SCHEMAS) Sources/KafkaProtocol/Generated
