@@ -24,9 +24,14 @@ import Testing
         #expect(thresholds.problems(of: "epochs.end.100", counts([.allocations: 0.01])).count == 1)
     }
 
-    @Test func fewerThanAllowedIsNoProblem() {
+    @Test func fewerThanAllowedIsNoProblemButNamed() {
         let thresholds = Thresholds(limits: ["wal.commit.64": [.allocations: 400, .diskSyncs: 1]])
-        #expect(thresholds.problems(of: "wal.commit.64", counts([.allocations: 300, .diskSyncs: 1])) == [])
+        let counts = counts([.allocations: 300, .diskSyncs: 1])
+        #expect(thresholds.problems(of: "wal.commit.64", counts) == [])
+        #expect(
+            thresholds.slack(of: "wal.commit.64", counts) == [
+                "wal.commit.64: allocations 300 per operation, 400 allowed: record it with --update-thresholds"
+            ])
     }
 
     @Test func whatHasNoThresholdIsAProblem() {

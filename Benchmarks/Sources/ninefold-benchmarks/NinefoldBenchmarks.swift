@@ -22,7 +22,7 @@ struct NinefoldBenchmarks: ParsableCommand {
     @Option(help: "Appends one JSON line for each benchmark to this file.") var json: String?
     @Option(help: "Where the thresholds are.") var thresholds = "Benchmarks/Thresholds"
     @Option(help: "Directory on the disk to measure; files are made below it and removed.") var directory = NSTemporaryDirectory()
-    @Flag(help: "Ends with 1 and a line for each count above its threshold.") var check = false
+    @Flag(help: "Ends with 1 and a line for each count above its threshold; names those well below.") var check = false
     @Flag(help: "Records the counts as thresholds of this compiler.") var updateThresholds = false
     @Flag(help: "Prints where the allocations of the benchmarks come from, instead of results.") var traceAllocations = false
     @Flag(help: "Prints names and what one operation is, and runs nothing.") var list = false
@@ -98,6 +98,7 @@ struct NinefoldBenchmarks: ParsableCommand {
                 "\(Thresholds.path(in: thresholds)): no thresholds for this compiler; record them with --update-thresholds")
         }
         let problems = results.flatMap { stored.problems(of: $0.benchmark.name, $0.counts) }
+        for line in results.flatMap({ stored.slack(of: $0.benchmark.name, $0.counts) }) { print(line) }
         guard problems.isEmpty else { throw CheckFailure(problems.joined(separator: "\n")) }
         print("\(results.count) benchmarks within \(Thresholds.path(in: thresholds))")
     }

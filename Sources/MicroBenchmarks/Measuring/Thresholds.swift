@@ -72,5 +72,16 @@ public struct Thresholds: Sendable, Hashable {
         }
     }
 
+    /// Counts that lie so far below their thresholds that an excess would hide there, a line each.
+    public func slack(of benchmark: String, _ counts: Counts) -> [String] {
+        Metric.allCases.compactMap { metric in
+            guard let value = counts[metric], let limit = limits[benchmark]?[metric], metric.isExcess(limit, over: value) else {
+                return nil
+            }
+            return "\(benchmark): \(metric.rawValue) \(Self.text(value)) per operation, \(Self.text(limit)) allowed: "
+                + "record it with --update-thresholds"
+        }
+    }
+
     private static func text(_ value: Double) -> String { String(format: "%g", (value * 1000).rounded() / 1000) }
 }
