@@ -24,6 +24,11 @@ struct CompareCommand: AsyncParsableCommand {
     @Option(help: "OpenMessaging Benchmark workload file: its record size, rate, partitions and clients replace the defaults.")
     var workload: String?
     @Option(help: "DIR, a mount, or replicated:N:DIR. Default: replicated:3: below the data directory.") var volume: String?
+    @Option(
+        help:
+            "DIR,DIR,...: where the file system mounted at --volume keeps its bytes, as a GlusterFS volume's bricks: physical bytes are counted there."
+    )
+    var backing: String?
     @Option(help: "file:///DIR?copies=N or s3://BUCKET/PREFIX?endpoint=URL. Default: a directory with three copies.")
     var objectStore: String?
     @Option(help: "Where the clusters' data lies while it runs.") var dataDir: String?
@@ -40,6 +45,7 @@ struct CompareCommand: AsyncParsableCommand {
         if let volume {
             do { _ = try Volume.Kind(parsing: volume) } catch { throw ValidationError("--volume: \(error)") }
         }
+        _ = try backingList()
         if let objectStore {
             do { try BrokerConfiguration.checkObjectStoreURL(objectStore) } catch {
                 throw ValidationError("--object-store: \(error)")
@@ -60,6 +66,37 @@ struct CompareCommand: AsyncParsableCommand {
         return list
     }
 
+    /// The backing directories, absolute: there, apart from each other and from the mount.
+    private func backingList() throws -> [String] {
+        guard let backing else { return [] }
+        guard let volume, !volume.hasPrefix("replicated:") else {
+            throw ValidationError("--backing: name the mounted directory it belongs to with --volume DIR")
+        }
+        let list = backing.split(separator: ",", omittingEmptySubsequences: false).map { Self.absolute(String($0)) }
+        for (index, path) in list.enumerated() {
+            var isDirectory: ObjCBool = false
+            guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue else {
+                throw ValidationError("--backing \(backing): \(path) is not a directory")
+            }
+            for other in list[(index + 1)...] + [Self.absolute(volume)]
+            where (path + "/").hasPrefix(other + "/") || (other + "/").hasPrefix(path + "/") {
+                throw ValidationError(
+                    "--backing \(backing): \(path) and \(other) lie within each other, so bytes would be counted twice")
+            }
+        }
+        return list
+    }
+
+    private static func absoluteVolume(_ specification: String) -> String {
+        switch try? Volume.Kind(parsing: specification) {
+        case .replicated(let copies, let directory): "replicated:\(copies):\(absolute(directory))"
+        case .directory(let directory): absolute(directory)
+        case nil: specification
+        }
+    }
+
+    private static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+
     private func scenarioList() throws -> [Scenario] {
         let list = try scenarios.split(separator: ",").map { name in
             guard let scenario = Scenario(rawValue: String(name)) else {
@@ -73,22 +110,27 @@ struct CompareCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let directory = URL(fileURLWithPath: dataDir ?? "ninefold-data").standardizedFileURL.path
+        let directory = Self.absolute(dataDir ?? "ninefold-data")
         var plan = ComparePlan(
             modes: try modeList(), scenarios: try scenarioList(), quick: quick, keep: keep, executable: Executable.path,
             version: Ninefold.version, commandLine: ["ninefold"] + CommandLine.arguments.dropFirst(), dataDirectory: directory,
-            volume: volume, objectStoreURL: objectStore, priceSheets: prices.split(separator: ",").map(String.init), seed: seed)
+            volume: volume.map(Self.absoluteVolume), objectStoreURL: objectStore,
+            priceSheets: prices.split(separator: ",").map(String.init), seed: seed)
+        plan.backing = try backingList()
+        plan.runName = "ninefold-\(Int(Date().timeIntervalSince1970))-\(getpid())"
         if let workload {
             do { try plan.apply(workloadFile: workload) } catch { throw CommandFailure("\(error)") }
         }
         let settled = plan
         try OutputDirectory.check(output)
+        let objects = ObjectStoreTools()
         Interrupt.handle {
             ChildProcesses.endAll()
             CompareRun.clean(settled)
+            objects.cleanNow(settled)
         }
         do {
-            let result = try await CompareRun(settled, progress: Progress()).execute()
+            let result = try await CompareRun(settled, objectStore: objects, progress: Progress()).execute()
             try CompareRun.write(result, to: output)
             if format == "json" {
                 FileHandle.standardOutput.write(try result.encoded())
@@ -105,7 +147,11 @@ struct CompareCommand: AsyncParsableCommand {
             ChildProcesses.killAll()
             let logs = keep ? "" : CompareRun.preserveLogs(settled, to: output).map { "; logs of the brokers: \($0)" } ?? ""
             CompareRun.clean(settled)
-            throw CommandFailure("\(error)\(logs)")
+            let left =
+                settled.objectStoreURL == nil || error is ObjectStoreTools.Refusal
+                ? [] : await CompareRun.cleanObjects(settled, objects)
+            let remains = left.isEmpty ? "" : "; objects of this run may be left below \(left.joined(separator: " and "))"
+            throw CommandFailure("\(error)\(logs)\(remains)")
         }
     }
 }

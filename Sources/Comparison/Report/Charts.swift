@@ -73,7 +73,7 @@ struct Charts {
         let groups: [(String, String, (ModeResult) -> Double)] = [
             ("on media (space)", "s-space", { ($0.storage!.physicalBytes - $0.storage!.reservedBytes) / $0.storage!.logicalBytes }),
             ("written to media", "s-write", { $0.storage!.writeAmplification }),
-            ("over wires", "s-wire", { ($0.network?.values.reduce(0, +) ?? 0) / $0.storage!.logicalBytes }),
+            ("over wires", "s-wire", { ($0.network?.values.reduce(0) { $0 + ($1 ?? 0) } ?? 0) / $0.storage!.logicalBytes }),
         ]
         let left = 90.0, width = 760.0, barHeight = 18.0, gap = 22.0, top = 36.0
         let groupHeight = barHeight * 3 + gap

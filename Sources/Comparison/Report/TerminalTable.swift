@@ -56,12 +56,18 @@ package struct TerminalTable: Sendable {
             + "\n\(redundant) % of what \(most.0) stores, \(least.0) does without."
     }
 
+    /// A figure that rests on copies which were declared and not counted is not measured.
+    private var withObjects: Provenance { result.objectStore.basis == "declared" && usesObjects ? .computed : .measured }
+    private var usesObjects: Bool { result.modes.contains { $0.storage?.byMedium.contains { $0.medium == "object" } ?? false } }
+    /// What a mount writes and sends below is worked out from the copies found there.
+    private var belowVolume: Provenance { result.volume.backing.isEmpty ? .measured : .computed }
+
     var reportRows: [Row] {
         var rows: [Row] = [.heading("Space, per logical byte")]
-        rows.append(line("copies of record data", .measured) { $0.storage.map { Format.ratio($0.copies) } })
+        rows.append(line("copies of record data", withObjects) { $0.storage.map { Format.ratio($0.copies) } })
         for medium in ["hotLog", "wal", "object", "garbage"] {
             rows.append(
-                line("  " + Self.name(ofMedium: medium), .measured) { mode in
+                line("  " + Self.name(ofMedium: medium), ["object", "garbage"].contains(medium) ? withObjects : .measured) { mode in
                     mode.storage.flatMap { storage in
                         storage.byMedium.first { $0.medium == medium }.map { Format.ratio($0.recordBytes / storage.logicalBytes) }
                             ?? "0.00"
@@ -73,13 +79,18 @@ package struct TerminalTable: Sendable {
                 mode.storage.map { Format.ratio($0.overhead - $0.reservedBytes / $0.logicalBytes) }
             })
         rows.append(line("reserved for the WAL, fixed", .measured) { $0.storage.map { Format.bytes($0.reservedBytes) } })
-        rows.append(line("physical bytes", .measured) { $0.storage.map { Format.bytes($0.physicalBytes) } })
+        rows.append(line("physical bytes", withObjects) { $0.storage.map { Format.bytes($0.physicalBytes) } })
         rows.append(.heading("Traffic, per logical byte"))
-        rows.append(line("written to media", .measured) { $0.storage.map { Format.ratio($0.writeAmplification) } })
+        rows.append(
+            line("written to media", withObjects == .measured ? belowVolume : withObjects) {
+                $0.storage.map { Format.ratio($0.writeAmplification) }
+            })
         for kind in NetworkClass.allCases where kind != .control {
             rows.append(
-                line(Self.name(of: kind), .measured) { mode in
-                    guard let logical = mode.storage?.logicalBytes, let bytes = mode.network?[kind.rawValue] else { return nil }
+                line(Self.name(of: kind), kind == .volumeCopies ? belowVolume : .measured) { mode in
+                    guard let logical = mode.storage?.logicalBytes, let bytes = mode.network?[kind.rawValue] ?? nil else {
+                        return nil
+                    }
                     return Format.ratio(bytes / logical)
                 })
         }
@@ -164,6 +175,7 @@ package struct TerminalTable: Sendable {
         case "garbage": "garbage awaiting deletion"
         case "index": "indexes"
         case "metadata": "metadata"
+        case "volumeOwn": "the mount's own"
         case "reserved": "reserved WAL space"
         default: medium
         }

@@ -107,11 +107,20 @@ package struct WorkloadSummary: Codable, Sendable, Hashable {
 
 package struct StoreSummary: Codable, Sendable, Hashable {
     package var spec: String
-    package var copies: Int
+    /// Our own, or found in the backing directories; 1 where they cannot be seen.
+    package var copies: Double
+    /// `measured` or `not measured`.
+    package var basis: String
+    /// Directories in which the mount keeps its bytes, where they were named: bytes are counted there.
+    package var backing: [String]
+    @OrNull package var fileSystem: String?
 
-    package init(spec: String, copies: Int) {
+    package init(spec: String, copies: Double, basis: String = "measured", backing: [String] = [], fileSystem: String? = nil) {
         self.spec = spec
         self.copies = copies
+        self.basis = basis
+        self.backing = backing
+        self.fileSystem = fileSystem
     }
 }
 
@@ -151,7 +160,8 @@ package struct RunSettings: Codable, Sendable, Hashable {
 package struct ModeResult: Codable, Sendable, Hashable {
     package var mode: String
     @OrNull package var storage: StorageResult?
-    @OrNull package var network: [String: Double]?
+    /// By class; null within it for a class that cannot be seen.
+    @OrNull package var network: [String: Double?]?
     @OrNull package var requests: [String: Double]?
     @OrNull package var steady: SteadyResult?
     @OrNull package var reassignment: ReassignmentResult?
@@ -193,10 +203,12 @@ package struct StorageResult: Codable, Sendable, Hashable {
     package var byMedium: [MediumBytes]
     /// `du` over the data directories, for comparison with `physicalBytes`.
     @OrNull package var directoryBytes: Double?
+    /// Copies of each file that the volume's backing directories hold; null where none were named.
+    @OrNull package var volumeCopies: Double?
 
     package init(
         logicalBytes: Double, physicalBytes: Double, copies: Double, overhead: Double, bytesWritten: Double,
-        writeAmplification: Double, byMedium: [MediumBytes], directoryBytes: Double? = nil
+        writeAmplification: Double, byMedium: [MediumBytes], directoryBytes: Double? = nil, volumeCopies: Double? = nil
     ) {
         self.logicalBytes = logicalBytes
         self.physicalBytes = physicalBytes
@@ -206,6 +218,7 @@ package struct StorageResult: Codable, Sendable, Hashable {
         self.writeAmplification = writeAmplification
         self.byMedium = byMedium
         self.directoryBytes = directoryBytes
+        self.volumeCopies = volumeCopies
     }
 }
 

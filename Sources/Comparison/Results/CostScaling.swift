@@ -11,7 +11,9 @@ package enum CostScaling {
     package static let retentionHours = 72
 
     /// nil where a count that it needs was not measured.
-    package static func usage(of mode: ModeResult, workload: WorkloadSummary, volumeCopies: Int, objectCopies: Double, brokers: Int)
+    package static func usage(
+        of mode: ModeResult, workload: WorkloadSummary, volumeCopies: Double, objectCopies: Double, brokers: Int
+    )
         -> MonthlyUsage?
     {
         guard let storage = mode.storage, storage.logicalBytes > 0, let network = mode.network, let requests = mode.requests else {
@@ -28,14 +30,14 @@ package enum CostScaling {
         let wal = storage.byMedium.filter { ["wal", "reserved"].contains($0.medium) }.reduce(0) { $0 + $1.physicalBytes }
         func perMonth(_ count: Double?) -> Double { (count ?? 0) / storage.logicalBytes * monthlyLogical }
         return MonthlyUsage(
-            volumePhysicalBytes: physical(["hotLog", "index", "metadata"]) + wal, volumeCopies: Double(volumeCopies),
+            volumePhysicalBytes: physical(["hotLog", "index", "metadata", "volumeOwn"]) + wal, volumeCopies: volumeCopies,
             objectPhysicalBytes: physical(["object", "garbage"]), objectCopies: objectCopies,
             writeRequests: perMonth(["put", "list", "multipart"].reduce(0) { $0 + (requests[$1] ?? 0) }),
             readRequests: perMonth(["get", "head"].reduce(0) { $0 + (requests[$1] ?? 0) }),
             crossZoneBytes: ZoneModel().crossZoneBytes(
-                produced: perMonth(network[NetworkClass.produce.rawValue]),
-                consumed: perMonth(network[NetworkClass.consume.rawValue]),
-                replicated: perMonth(network[NetworkClass.replication.rawValue])),
+                produced: perMonth(network[NetworkClass.produce.rawValue] ?? nil),
+                consumed: perMonth(network[NetworkClass.consume.rawValue] ?? nil),
+                replicated: perMonth(network[NetworkClass.replication.rawValue] ?? nil)),
             brokerHours: Double(brokers) * hoursPerMonth)
     }
 }

@@ -11,7 +11,7 @@ extension EnvironmentCapture {
         let model = field("model name", in: cpuInfo) ?? "unknown"
         let memory = field("MemTotal", in: text("/proc/meminfo") ?? "").flatMap { Int64($0.split(separator: " ")[0]) } ?? 0
         let release = field("PRETTY_NAME", in: (text("/etc/os-release") ?? "").replacingOccurrences(of: "=", with: ":"))
-        let mount = mountPoint(of: dataDirectory)
+        let mount = MountPoint.of(dataDirectory)
         return EnvironmentCapture(
             ninefold: version, host: ProcessInfo.processInfo.hostName, cpu: model,
             cores: ProcessInfo.processInfo.activeProcessorCount, memoryBytes: memory * 1024,
@@ -41,21 +41,5 @@ extension EnvironmentCapture {
             return line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
         }
         return nil
-    }
-
-    private static func mountPoint(of path: String) -> (device: String, type: String)? {
-        var directory = URL(fileURLWithPath: path).standardizedFileURL.path
-        while !FileManager.default.fileExists(atPath: directory), directory != "/" {
-            directory = (directory as NSString).deletingLastPathComponent
-        }
-        var best: (point: String, device: String, type: String)?
-        for line in (text("/proc/mounts") ?? "").split(separator: "\n") {
-            let parts = line.split(separator: " ").map(String.init)
-            guard parts.count > 2, directory == parts[1] || directory.hasPrefix(parts[1] == "/" ? "/" : parts[1] + "/") else {
-                continue
-            }
-            if best == nil || parts[1].count >= best!.point.count { best = (parts[1], parts[0], parts[2]) }
-        }
-        return best.map { ($0.device, $0.type) }
     }
 }

@@ -28,8 +28,12 @@ package struct ComparePlan: Sendable, Hashable {
     package var dataDirectory: String
     /// `DIR` or `replicated:N:DIR`; nil for `replicated:3:` below the data directory.
     package var volume: String?
+    /// Directories in which the file system mounted at ``volume`` keeps its bytes (the bricks of a GlusterFS volume): counted there.
+    package var backing: [String] = []
     /// nil for a local directory of three copies below the data directory.
     package var objectStoreURL: String?
+    /// The part of an endpoint's keys that tells this run's objects from others'.
+    package var runName = "ninefold"
     package var priceSheets: [String]
     package var seed: UInt64
 

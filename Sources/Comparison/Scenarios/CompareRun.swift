@@ -13,10 +13,12 @@ package struct CompareRun {
     }
 
     private let plan: ComparePlan
+    private let objectStore: any ObjectStoreAccess
     private let progress: Progress
 
-    package init(_ plan: ComparePlan, progress: Progress) {
+    package init(_ plan: ComparePlan, objectStore: any ObjectStoreAccess, progress: Progress) {
         self.plan = plan
+        self.objectStore = objectStore
         self.progress = progress
     }
 
@@ -24,18 +26,24 @@ package struct CompareRun {
         let startedAt = Date()
         let sheets = try plan.priceSheets.map { name throws(PriceSheetError) in try PriceSheet.named(name) }
         try checkSpace()
+        // Now, and not after the minutes that a mode without objects takes.
+        if let url = plan.objectStoreURL, plan.modes.contains(where: ModePlaces.usesObjects) { try await objectStore.check(url) }
         var modes: [ModeResult] = []
         var properties: [String: [String: String]] = [:]
         for mode in plan.modes {
             let places = ModePlaces(plan, mode: mode)
             properties[mode] = places.reportedProperties
-            try? FileManager.default.removeItem(atPath: places.directory)
+            Self.removeData(places)
             var result = try await ModeRun.execute(plan, mode: mode, progress: progress)
             price(&result, sheets: sheets, places: places)
             modes.append(result)
-            if !plan.keep { removeData(places) }
+            if !plan.keep {
+                Self.removeData(places)
+                try await Self.removeObjects(places, mode: mode, objectStore)
+            }
         }
         let places = ModePlaces(plan, mode: plan.modes[0])
+        let objects = ModePlaces(plan, mode: plan.modes.first(where: ModePlaces.usesObjects) ?? plan.modes[0]).objects
         let formatter = ISO8601DateFormatter()
         return CompareResult(
             startedAt: formatter.string(from: startedAt), seconds: progress.seconds,
@@ -43,11 +51,13 @@ package struct CompareRun {
                 version: plan.version, dataDirectory: plan.dataDirectory, commandLine: plan.commandLine),
             workload: plan.workload,
             volume: StoreSummary(
-                spec: plan.volume ?? "replicated:3:\(plan.dataDirectory)/MODE/volume", copies: places.volumeCopies),
+                spec: plan.volume ?? "replicated:3:\(plan.dataDirectory)/MODE/volume",
+                copies: modes.lazy.compactMap { $0.storage?.volumeCopies }.first ?? Double(places.volume.ownCopies),
+                basis: places.volume.basis, backing: plan.backing,
+                fileSystem: MountPoint.of(places.volume.directory)?.type),
             objectStore: ObjectStoreSummary(
-                url: plan.objectStoreURL ?? "file://\(plan.dataDirectory)/MODE/objects?copies=3",
-                copies: Self.objectCopies(places.objectStoreURL),
-                basis: places.objectStoreIsLocal ? "measured" : "declared"),
+                url: plan.objectStoreURL ?? "file://\(plan.dataDirectory)/MODE/objects?copies=3", copies: objects.copies,
+                basis: objects.basis),
             settings: RunSettings(
                 brokers: plan.brokers, sessionTimeoutSeconds: Double(plan.sessionTimeoutMilliseconds) / 1_000,
                 scenarios: plan.scenarios.map(\.rawValue), quick: plan.quick, properties: properties), modes: modes)
@@ -56,8 +66,8 @@ package struct CompareRun {
     private func price(_ result: inout ModeResult, sheets: [PriceSheet], places: ModePlaces) {
         guard
             let usage = CostScaling.usage(
-                of: result, workload: plan.workload, volumeCopies: places.volumeCopies,
-                objectCopies: Self.objectCopies(places.objectStoreURL), brokers: plan.brokers)
+                of: result, workload: plan.workload, volumeCopies: result.storage?.volumeCopies ?? Double(places.volume.ownCopies),
+                objectCopies: places.objects.copies, brokers: plan.brokers)
         else {
             result.notMeasured["cost"] = "needs the footprint scenario"
             return
@@ -67,11 +77,6 @@ package struct CompareRun {
                 result.notMeasured["cost \(sheet.name)"] = error.description
             }
         }
-    }
-
-    private static func objectCopies(_ url: String) -> Double {
-        let query = url.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
-        return query.split(separator: "&").first { $0.hasPrefix("copies=") }.flatMap { Double($0.dropFirst(7)) } ?? 1
     }
 
     private func checkSpace() throws {
@@ -87,22 +92,41 @@ package struct CompareRun {
         }
     }
 
-    private func removeData(_ places: ModePlaces) {
+    private static func removeData(_ places: ModePlaces) {
         for directory in [places.directory] + places.outsideDirectories { try? FileManager.default.removeItem(atPath: directory) }
     }
 
-    /// Removes what a run may have left: for the end and for Ctrl-C.
+    private static func removeObjects(_ places: ModePlaces, mode: String, _ objectStore: any ObjectStoreAccess) async throws {
+        guard ModePlaces.usesObjects(mode), !places.objects.isLocal else { return }
+        do { try await objectStore.removeAll(below: places.objects.url) } catch {
+            throw Failure(description: "\(error); objects of this run may be left below \(places.objects.url)")
+        }
+    }
+
+    /// Removes the directories that a run may have left: for the end and for Ctrl-C.
     package static func clean(_ plan: ComparePlan) {
         guard !plan.keep else { return }
         for mode in plan.modes {
             let places = ModePlaces(plan, mode: mode)
-            for directory in [places.directory, places.runDirectory] + places.outsideDirectories {
-                try? FileManager.default.removeItem(atPath: directory)
-            }
+            removeData(places)
+            try? FileManager.default.removeItem(atPath: places.runDirectory)
         }
         // Only if nothing else is in them.
         rmdir("\(plan.dataDirectory)/run")
         rmdir(plan.dataDirectory)
+    }
+
+    /// Removes the objects that a run which did not end well may have left at an endpoint.
+    ///
+    /// - Returns: Where some may be left; empty if all is gone.
+    package static func cleanObjects(_ plan: ComparePlan, _ objectStore: any ObjectStoreAccess) async -> [String] {
+        guard !plan.keep else { return [] }
+        var left: [String] = []
+        for mode in plan.modes {
+            let places = ModePlaces(plan, mode: mode)
+            do { try await removeObjects(places, mode: mode, objectStore) } catch { left.append(places.objects.url) }
+        }
+        return left
     }
 
     /// Writes `comparison.json` and `report.html`, each whole or not at all.

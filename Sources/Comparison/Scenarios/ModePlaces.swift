@@ -8,42 +8,22 @@ struct ModePlaces: Sendable {
     let directory: String
     /// Configurations and logs; not measured.
     let runDirectory: String
-    /// Other roots that the mode writes to, given by the user.
-    let outsideDirectories: [String]
-    let volumeSpecification: String
-    let volumeCopies: Int
-    let objectStoreURL: String
-    let objectStoreIsLocal: Bool
+    let volume: VolumePlace
+    let objects: ObjectPlace
     let properties: [String: String]
 
     init(_ plan: ComparePlan, mode: String) {
         directory = "\(plan.dataDirectory)/\(mode)"
         runDirectory = "\(plan.dataDirectory)/run/\(mode)"
-        let base: (prefix: String, directory: String)
-        if let volume = plan.volume {
-            let parts = volume.split(separator: ":", maxSplits: 2).map(String.init)
-            let isReplicated = parts.first == "replicated" && parts.count == 3
-            base =
-                isReplicated
-                ? ("replicated:\(parts[1]):", "\(parts[2])/ninefold-\(mode)") : ("", "\(volume)/ninefold-\(mode)")
-            volumeCopies = isReplicated ? Int(parts[1]) ?? 1 : 1
-            outsideDirectories = [base.directory]
-        } else {
-            base = ("replicated:3:", directory + "/volume")
-            volumeCopies = 3
-            outsideDirectories = []
-        }
-        volumeSpecification = base.prefix + base.directory
-        let objects = plan.objectStoreURL ?? "file://\(directory)/objects?copies=3"
-        objectStoreIsLocal = objects.hasPrefix("file:")
-        objectStoreURL = objects
+        volume = VolumePlace(plan.volume, backing: plan.backing, ownDirectory: directory, mode: mode)
+        objects = ObjectPlace(plan.objectStoreURL, ownDirectory: directory, mode: mode, runName: plan.runName)
         var properties = [
             "storage.mode": mode,
             "storage.modes": mode,
-            "log.dirs": "\(base.prefix)\(base.directory)/broker-{broker}",
-            "wal.path": "\(base.prefix)\(base.directory)/wal/broker-{broker}",
+            "log.dirs": "\(volume.specification)/broker-{broker}",
+            "wal.path": "\(volume.specification)/wal/broker-{broker}",
             "metadata.store.url": "sqlite://\(directory)/metadata.db",
-            "object.store.url": objects,
+            "object.store.url": objects.url,
             "default.replication.factor": String(plan.replicationFactor),
             "min.insync.replicas": String(plan.minInSyncReplicas),
             "offsets.topic.replication.factor": String(plan.replicationFactor),
@@ -62,6 +42,14 @@ struct ModePlaces: Sendable {
         default: break
         }
         self.properties = properties
+    }
+
+    /// Whether the mode has objects at all.
+    static func usesObjects(_ mode: String) -> Bool { mode != "isr" }
+
+    /// Other roots that the mode writes to, given by the user.
+    var outsideDirectories: [String] {
+        [volume.directory, objects.directory].compactMap { $0 }.filter { MountPoint.relative($0, below: directory) == nil }
     }
 
     /// The settings a reader of the report must know.

@@ -18,6 +18,9 @@ struct ModeRun {
     let load: LoadProcess
     let client: KafkaClient
     let progress: Progress
+    /// Counters when the brokers began to serve.
+    let atStart: [String: Int64]
+    let backing: BackingMeasure?
 
     static let steadyTopic = "steady"
     static let failoverTopic = "failover"
@@ -30,12 +33,16 @@ struct ModeRun {
                 executable: plan.executable, brokers: plan.brokers, directory: places.directory, runDirectory: places.runDirectory,
                 properties: places.properties))
         progress("\(mode): starting \(plan.brokers) brokers")
+        let backing =
+            places.volume.backing.isEmpty
+            ? nil : BackingMeasure(directory: places.volume.directory, backing: places.volume.backing)
         do {
             try await cluster.start()
             let load = try LoadProcess(executable: plan.executable, logPath: "\(places.runDirectory)/load.log")
             let client = try Self.client(of: cluster.bootstrap)
             let run = ModeRun(
-                plan: plan, mode: mode, places: places, cluster: cluster, load: load, client: client, progress: progress)
+                plan: plan, mode: mode, places: places, cluster: cluster, load: load, client: client, progress: progress,
+                atStart: try await cluster.counters(), backing: backing)
             let result = try await run.scenarios()
             await client.close()
             await load.stop()
@@ -122,13 +129,24 @@ struct ModeRun {
     private func footprint(into result: inout ModeResult) async throws {
         progress("\(mode): waiting until uploads and compaction have settled")
         try await cluster.settle()
-        let counters = try await cluster.counters()
+        // What the brokers did until they served (the object store's trial, the metadata) is not the load's.
+        let counters = try await cluster.counters().merging(atStart) { $0 - $1 }
         let reported = try await cluster.footprint()
-        result.storage = StorageMeasure(places: places, counters: counters, reported: reported).result
-        result.network = Dictionary(
-            uniqueKeysWithValues: NetworkClass.allCases.map { ($0.rawValue, Double(counters["network.\($0.rawValue)"] ?? 0)) })
-        result.requests = Dictionary(
-            uniqueKeysWithValues: ObjectRequest.allCases.map { ($0.rawValue, Double(counters["requests.\($0.rawValue)"] ?? 0)) })
+        let measure = StorageMeasure(places: places, counters: counters, reported: reported, backing: backing?.measure())
+        result.storage = measure.result
+        result.network = measure.network
+        result.requests = measure.requests
+        if places.volume.hidesCopies {
+            result.notMeasured["storage.volumeCopies"] =
+                "\(places.volume.directory) lies on a mount that may keep copies; counted once; name its directories with --backing"
+            result.notMeasured["network.volumeCopies"] = "what the mount sends below is not seen from here"
+        }
+        if ModePlaces.usesObjects(mode), !places.objects.isLocal {
+            result.notMeasured["storage.objectCopies"] =
+                places.objects.saysCopies
+                ? "an endpoint's copies cannot be counted from here: \(Format.number(places.objects.copies)) as declared by copies= in its URL"
+                : "an endpoint's copies cannot be counted from here and its URL declares none (copies=N): counted once"
+        }
         if let storage = result.storage {
             progress("\(mode): \(Format.ratio(storage.copies)) copies of \(Format.bytes(storage.logicalBytes))")
         }
