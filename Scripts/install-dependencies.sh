@@ -36,7 +36,7 @@ build)
     install_packages libcurl4-openssl-dev libzstd-dev libsqlite3-dev pkg-config
     ;;
 test)
-    install_packages kcat python3 python3-venv
+    install_packages kcat python3 python3-venv chromium fonts-dejavu-core
     stamp=.venv/ninefold-requirements
     if ! cmp -s Tests/RealClients/requirements.txt "$stamp"; then
         echo "installing the Python clients into .venv"

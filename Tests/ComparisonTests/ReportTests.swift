@@ -4,6 +4,7 @@
 
 import Comparison
 import Foundation
+import Metering
 import Testing
 
 @Suite struct ReportTests {
@@ -44,10 +45,60 @@ import Testing
         ] {
             #expect(html.contains(chart))
         }
-        #expect(html.components(separatedBy: "<svg").count - 1 == 7)
+        // Seven charts, each for a page and for a telephone, and the copies as squares in three cards.
+        #expect(html.components(separatedBy: "<svg").count - 1 == 7 * 2 + 3)
         if let path = ProcessInfo.processInfo.environment["NINEFOLD_SAMPLE_REPORT"] {
             try html.write(toFile: path, atomically: true, encoding: .utf8)
         }
+    }
+
+    /// The statement comes before every other figure, with the arithmetic behind it.
+    @Test func pageBeginsWithNineAgainstThree() throws {
+        let html = HTMLReport(try SampleResult.make()).html
+        let statement = try #require(
+            html.range(of: "Every byte lies on media 9.00 times in isr, 3.03 times in shared (tiered 4.80):"))
+        let arithmetic = try #require(html.range(of: "3 replicas × 3 on the volume"))
+        let figures = try #require(html.range(of: "All figures"))
+        #expect(statement.lowerBound < arithmetic.lowerBound && arithmetic.lowerBound < figures.lowerBound)
+    }
+
+    @Test func everyPriceHasItsDateAndSource() throws {
+        let result = try SampleResult.make()
+        let html = HTMLReport(result).html
+        for cost in result.modes.flatMap(\.cost) {
+            let sheet = try PriceSheet.named(cost.prices)
+            for figure in sheet.figures where cost.items.contains(where: { $0.figures.contains(figure.id) }) {
+                #expect(html.contains(escaped(figure.source)) && html.contains(figure.asOf), "\(figure.id)")
+            }
+        }
+    }
+
+    @Test func whatRestsOnDeclaredCopiesIsComputed() throws {
+        var result = try SampleResult.make()
+        func mark(_ result: CompareResult) -> String? {
+            TerminalTable(result).text.split(separator: "\n").first { $0.contains("copies of record data") }?.last.map(String.init)
+        }
+        #expect(mark(result) == "M")
+        result.objectStore = ObjectStoreSummary(url: "s3://bucket?copies=3", copies: 3, basis: "declared")
+        #expect(mark(result) == "C")
+    }
+
+    @Test func aMountWhoseCopiesWereNotSeenIsNotSaidToKeepOne() throws {
+        var result = try SampleResult.make()
+        result.volume = StoreSummary(spec: "/mnt/dfs", copies: 1, basis: "not measured", fileSystem: "fuse.glusterfs")
+        for index in result.modes.indices { result.modes[index].network?["volumeCopies"] = .some(nil) }
+        let text = TerminalTable(result).text
+        let line = try #require(text.split(separator: "\n").first { $0.contains("volume copies") })
+        #expect(line.components(separatedBy: "not measured").count == 4)
+        #expect(HTMLReport(result).html.contains("was not measured"))
+        let json = String(decoding: try result.encoded(), as: UTF8.self)
+        #expect(json.contains("\"volumeCopies\" : null"))
+        #expect(try JSONDecoder().decode(CompareResult.self, from: result.encoded()) == result)
+    }
+
+    private func escaped(_ text: String) -> String {
+        text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
+            .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
     }
 
     @Test func fitFindsTheLineAndItsError() throws {

@@ -94,7 +94,8 @@ package final class BrokerCluster: Sendable {
                     process: process)
             }
             guard process.isRunning else {
-                throw Failure(description: "broker \(id) did not start: \(lastLine(of: log)) (log: \(log))")
+                let end = process.end.map { ", \($0)" } ?? ""
+                throw Failure(description: "broker \(id) did not start: \(lastLine(of: log))\(end) (log: \(log))")
             }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -156,6 +157,11 @@ package final class BrokerCluster: Sendable {
             }
             try await group.waitForAll()
         }
+    }
+
+    /// Brokers that have ended although nobody stopped them: `broker 2 has ended (signal 9)`.
+    package var unexpectedEnds: [String] {
+        brokers.compactMap { broker in broker.process.end.map { "broker \(broker.id) has ended (\($0))" } }
     }
 
     package var cpuSeconds: Double? {

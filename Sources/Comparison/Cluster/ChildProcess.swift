@@ -115,6 +115,15 @@ package final class ChildProcess: Sendable {
         exit.withLock { if case .running = $0 { true } else { false } }
     }
 
+    /// `exit code 1` or `signal 11`; nil while it runs.
+    package var end: String? {
+        guard !isRunning else { return nil }
+        return process.withLock { process in
+            let cause = process.terminationReason == .uncaughtSignal ? "signal" : "exit code"
+            return "\(cause) \(process.terminationStatus)"
+        }
+    }
+
     package func signal(_ number: Int32) { if isRunning { kill(pid, number) } }
 
     /// Waits for the end; SIGKILL after `limit`.

@@ -41,6 +41,16 @@ package enum Format {
         return currency == "USD" ? "$\(text)" : "\(text) \(currency)"
     }
 
+    /// A number without the zeros behind its point: for axes, and for counts.
+    static func tidy(_ text: String) -> String {
+        let end = text.firstIndex { !($0.isNumber || "$-.,".contains($0)) } ?? text.endIndex
+        var number = text[..<end]
+        guard number.contains(".") else { return text }
+        while number.hasSuffix("0") { number.removeLast() }
+        if number.hasSuffix(".") { number.removeLast() }
+        return String(number) + text[end...]
+    }
+
     private static func scaled(_ value: Double, _ units: [(Double, String)]) -> String {
         for (unit, suffix) in units where abs(value) >= unit { return significant(value / unit) + suffix }
         guard let last = units.last else { return significant(value) }
@@ -64,11 +74,20 @@ package enum Format {
 }
 
 /// How a figure came about; every number carries one.
-package enum Provenance: String, Sendable {
+package enum Provenance: String, Sendable, CaseIterable {
     case measured = "M"
     case computed = "C"
     case simulated = "S"
     case quoted = "Q"
+
+    package var meaning: String {
+        switch self {
+        case .measured: "measured: counted or timed in this run"
+        case .computed: "computed from measured counts"
+        case .simulated: "simulated from measured coefficients"
+        case .quoted: "quoted from a source that is named"
+        }
+    }
 
     package static let legend = "M measured · C computed from measured counts · S simulated · Q quoted"
 }

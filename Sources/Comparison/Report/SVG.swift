@@ -7,20 +7,23 @@ internal import Foundation
 /// Just enough of SVG for the report's charts. Colours are CSS classes of the page, so that light and dark both work.
 struct SVG {
     let width: Double
-    let height: Double
+    var height: Double
     private var body = ""
     /// What a reader who cannot see the picture is told.
     private let title: String
+    private let name: String
 
-    init(width: Double, height: Double, title: String) {
+    /// - Parameter class: Of the element itself.
+    init(width: Double, height: Double, title: String, class name: String = "") {
         self.width = width
         self.height = height
         self.title = title
+        self.name = name
     }
 
     var markup: String {
         """
-        <svg viewBox="0 0 \(n(width)) \(n(height))" role="img" aria-label="\(escape(title))" preserveAspectRatio="xMinYMin meet">\
+        <svg class="\(name)" viewBox="0 0 \(n(width)) \(n(height))" role="img" aria-label="\(escape(title))" preserveAspectRatio="xMinYMin meet">\
         <title>\(escape(title))</title>\(body)</svg>
         """
     }
@@ -40,9 +43,19 @@ struct SVG {
         body += #"<polyline points="\#(points.map { "\(n($0.0)),\(n($0.1))" }.joined(separator: " "))" class="\#(name)"/>"#
     }
 
-    mutating func circle(x: Double, y: Double, radius: Double, class name: String, tooltip: String) {
-        body +=
-            #"<circle cx="\#(n(x))" cy="\#(n(y))" r="\#(n(radius))" class="\#(name)"><title>\#(escape(tooltip))</title></circle>"#
+    /// Shapes that stay apart where they cover each other, and without colour.
+    enum Marker: CaseIterable { case disc, square, diamond }
+
+    mutating func point(_ marker: Marker, x: Double, y: Double, class name: String, tooltip: String) {
+        let title = "<title>\(escape(tooltip))</title>"
+        switch marker {
+        case .disc: body += #"<circle cx="\#(n(x))" cy="\#(n(y))" r="6.5" class="\#(name)">\#(title)</circle>"#
+        case .square:
+            body += #"<rect x="\#(n(x - 4.5))" y="\#(n(y - 4.5))" width="9" height="9" class="\#(name)">\#(title)</rect>"#
+        case .diamond:
+            let corners = [(0.0, -6.0), (6, 0), (0, 6), (-6, 0)].map { "\(n(x + $0.0)),\(n(y + $0.1))" }.joined(separator: " ")
+            body += #"<polygon points="\#(corners)" class="\#(name)">\#(title)</polygon>"#
+        }
     }
 
     enum Anchor: String { case start, middle, end }
@@ -50,6 +63,24 @@ struct SVG {
     mutating func text(_ text: String, x: Double, y: Double, anchor: Anchor = .start, class name: String = "label") {
         body += #"<text x="\#(n(x))" y="\#(n(y))" text-anchor="\#(anchor.rawValue)" class="\#(name)">\#(escape(text))</text>"#
     }
+
+    /// Names beside swatches, in as many rows as they need.
+    ///
+    /// - Returns: Where the rows end.
+    mutating func legend(_ entries: [(name: String, class: String)], left: Double, right: Double) -> Double {
+        var x = left, y = 16.0
+        for entry in entries {
+            let length = 18 + Self.width(of: entry.name) + 18
+            if x > left, x + length - 18 > right { (x, y) = (left, y + 20) }
+            rect(x: x, y: y - 10, width: 12, height: 12, class: entry.class)
+            text(entry.name, x: x + 18, y: y)
+            x += length
+        }
+        return y + 12
+    }
+
+    /// Of a text in the charts' font, rather too wide than too narrow.
+    static func width(of text: String, size: Double = 13) -> Double { Double(text.count) * size * 0.64 }
 
     private func n(_ value: Double) -> String {
         let text = String(format: "%.2f", value)
@@ -88,11 +119,22 @@ struct Scale {
         }
         let span = domain.upperBound - domain.lowerBound
         guard span > 0 else { return [] }
-        let rough = span / 5
+        let rough = span / (abs(range.1 - range.0) < 350 ? 3 : 5)
         let power = pow(10, floor(log10(rough)))
         let step = ([1, 2, 5, 10].first { $0 * power >= rough } ?? 10) * power
         return stride(from: (domain.lowerBound / step).rounded(.up) * step, through: domain.upperBound + step / 1e6, by: step).map {
             $0
         }
+    }
+
+    /// Of these values with their labels, those whose labels stay apart; the first in the list are kept before the later.
+    func thinned(_ labels: [(value: Double, text: String)], size: Double = 12) -> [(value: Double, text: String)] {
+        var kept: [(from: Double, to: Double, index: Int)] = []
+        for (index, label) in labels.enumerated() {
+            let half = SVG.width(of: label.text, size: size) / 2 + 3
+            let at = self(label.value)
+            if kept.allSatisfy({ at + half <= $0.from || at - half >= $0.to }) { kept.append((at - half, at + half, index)) }
+        }
+        return kept.map { labels[$0.index] }
     }
 }

@@ -57,10 +57,10 @@ package struct TerminalTable: Sendable {
     }
 
     /// A figure that rests on copies which were declared and not counted is not measured.
-    private var withObjects: Provenance { result.objectStore.basis == "declared" && usesObjects ? .computed : .measured }
+    var withObjects: Provenance { result.objectStore.basis == "declared" && usesObjects ? .computed : .measured }
     private var usesObjects: Bool { result.modes.contains { $0.storage?.byMedium.contains { $0.medium == "object" } ?? false } }
     /// What a mount writes and sends below is worked out from the copies found there.
-    private var belowVolume: Provenance { result.volume.backing.isEmpty ? .measured : .computed }
+    var belowVolume: Provenance { result.volume.backing.isEmpty ? .measured : .computed }
 
     var reportRows: [Row] {
         var rows: [Row] = [.heading("Space, per logical byte")]
@@ -95,7 +95,9 @@ package struct TerminalTable: Sendable {
                 })
         }
         rows.append(
-            line("object-store requests", .measured) { mode in mode.requests.map { Format.number($0.values.reduce(0, +)) } })
+            line("object-store requests", .measured) { mode in
+                mode.requests.map { Format.tidy(Format.number($0.values.reduce(0, +))) }
+            })
         if result.modes.contains(where: { $0.steady != nil }) {
             rows.append(.heading("Steady load (response from the intended send)"))
             rows.append(line("records per second", .measured) { $0.steady.map { Format.number($0.records / $0.seconds) } })
@@ -144,7 +146,7 @@ package struct TerminalTable: Sendable {
         }
         let sheets = result.modes.first?.cost.map(\.prices) ?? []
         if !sheets.isEmpty {
-            rows.append(.heading("Cost a month of this load (see the report for items and dates)"))
+            rows.append(.heading("Cost a month of this load"))
             for sheet in sheets {
                 rows.append(
                     line(sheet, .computed) { mode in
@@ -155,7 +157,7 @@ package struct TerminalTable: Sendable {
         return rows
     }
 
-    private var notMeasured: [String] {
+    var notMeasured: [String] {
         result.modes.flatMap { mode in
             (mode.notMeasured.map { ($0.key, $0.value) }
                 + (mode.failover?.notMeasured ?? [:]).map { ("failover." + $0.key, $0.value) })

@@ -49,8 +49,11 @@ struct ModeRun {
             await cluster.stop()
             return result
         } catch {
+            // A broker that is gone explains what its clients then see.
+            let ends = cluster.unexpectedEnds
             await cluster.stop()
-            throw error
+            guard !ends.isEmpty else { throw error }
+            throw LoadProcess.Failure(description: "\(mode): \(ends.joined(separator: ", ")); \(error)")
         }
     }
 
