@@ -24,6 +24,14 @@ import Testing
         #expect(thresholds.problems(of: "epochs.end.100", counts([.allocations: 0.01])).count == 1)
     }
 
+    @Test func whatHappensNowAndThenMayHappenTwiceMoreAndWhatHappensAlwaysNoMore() {
+        let thresholds = Thresholds(limits: ["log.append.1": [.allocations: 9.125, .diskWrites: 1]])
+        #expect(thresholds.problems(of: "log.append.1", counts([.allocations: 9.375, .diskWrites: 1], operations: 8)) == [])
+        #expect(thresholds.problems(of: "log.append.1", counts([.allocations: 9.5, .diskWrites: 1], operations: 8)).count == 1)
+        #expect(
+            thresholds.problems(of: "log.append.1", counts([.allocations: 9.125, .diskWrites: 1.125], operations: 8)).count == 1)
+    }
+
     @Test func fewerThanAllowedIsNoProblemButNamed() {
         let thresholds = Thresholds(limits: ["wal.commit.64": [.allocations: 400, .diskSyncs: 1]])
         let counts = counts([.allocations: 300, .diskSyncs: 1])
@@ -64,5 +72,7 @@ import Testing
         #expect(throws: BenchmarkFailure.self) { try Thresholds.load(from: directory) }
     }
 
-    private func counts(_ values: [Metric: Double]) -> Counts { Counts(values: values, operations: 1) }
+    private func counts(_ values: [Metric: Double], operations: Int = 1) -> Counts {
+        Counts(values: values, operations: operations)
+    }
 }

@@ -12,7 +12,7 @@ struct NinefoldBenchmarks: ParsableCommand {
         commandName: "ninefold-benchmarks",
         abstract: "Runs pieces of Ninefold's data path alone, and counts what they cost.",
         discussion: """
-            Counts (allocations, system calls, calls of the disk, requests) are the same in every run of one build and are held against
+            Counts (allocations, system calls, calls of the disk, requests) do not depend on the machine or its load, and are held against
             Benchmarks/Thresholds. Times are for reading only.
             """)
 

@@ -3,7 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 extension MicroBenchmark {
-    /// Counts what one operation costs once things are warm. The same in every run of one build.
+    /// Counts what one operation costs once things are warm. All but the same in every run of one build.
     ///
     /// - Throws: What the benchmark throws, a ``BenchmarkFailure`` where an operation did not do what it should.
     public func count(on place: BenchmarkPlace) throws -> Counts {

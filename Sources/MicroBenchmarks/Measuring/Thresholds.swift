@@ -67,7 +67,7 @@ public struct Thresholds: Sendable, Hashable {
             guard let limit = limits[metric] else {
                 return "\(benchmark): \(metric.rawValue) \(Self.text(value)), without threshold"
             }
-            guard metric.isExcess(value, over: limit) else { return nil }
+            guard metric.isExcess(value, over: limit, of: counts.operations) else { return nil }
             return "\(benchmark): \(metric.rawValue) \(Self.text(value)) per operation, \(Self.text(limit)) allowed"
         }
     }
@@ -75,9 +75,9 @@ public struct Thresholds: Sendable, Hashable {
     /// Counts that lie so far below their thresholds that an excess would hide there, a line each.
     public func slack(of benchmark: String, _ counts: Counts) -> [String] {
         Metric.allCases.compactMap { metric in
-            guard let value = counts[metric], let limit = limits[benchmark]?[metric], metric.isExcess(limit, over: value) else {
-                return nil
-            }
+            guard let value = counts[metric], let limit = limits[benchmark]?[metric],
+                metric.isExcess(limit, over: value, of: counts.operations)
+            else { return nil }
             return "\(benchmark): \(metric.rawValue) \(Self.text(value)) per operation, \(Self.text(limit)) allowed: "
                 + "record it with --update-thresholds"
         }
