@@ -64,7 +64,7 @@ extension ReplicatedLogEngine {
     }
 
     /// How much later than asked a deleted file may vanish.
-    private static var unlinkInterval: Duration { .seconds(5) }
+    private static var unlinkInterval: Duration { .milliseconds(500) }
 
     /// Sealed segments that nobody read for this long give back their open files and indexes.
     private static var letGoInterval: Duration { .seconds(15) }
