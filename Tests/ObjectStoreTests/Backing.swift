@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+import Foundation
 import Metering
 import NIOCore
 import ObjectStore
@@ -13,17 +14,31 @@ enum Backing: String, CaseIterable, CustomTestStringConvertible {
     case directory
     case threeCopies
     case s3
+    /// Whatever `$NINEFOLD_TEST_OBJECT_STORE` names, with the keys of the environment.
+    case endpoint
 
     var testDescription: String {
         switch self {
         case .directory: "a directory"
         case .threeCopies: "three copies"
         case .s3: "S3 (moto)"
+        case .endpoint: "the endpoint named"
         }
     }
 
-    static var available: [Backing] { allCases.filter { $0 != .s3 || MotoServer.executable != nil } }
+    private static let named = ProcessInfo.processInfo.environment["NINEFOLD_TEST_OBJECT_STORE"]
+    static var available: [Backing] {
+        allCases.filter { backing in
+            switch backing {
+            case .directory, .threeCopies: true
+            case .s3: MotoServer.executable != nil
+            case .endpoint: named != nil
+            }
+        }
+    }
     var copies: Int { self == .directory ? 1 : 3 }
+    /// Its bytes lie where they cannot be counted.
+    var isRemote: Bool { self == .s3 || self == .endpoint }
 
     func withStore(_ body: (_ store: any ObjectStore, _ meters: Meters) async throws -> Void) async throws {
         let meters = Meters()
@@ -39,6 +54,23 @@ enum Backing: String, CaseIterable, CustomTestStringConvertible {
             let prefix = "run-" + String(SystemRandomSource().next(), radix: 16)
             let store = S3Store(
                 location: server.location(prefix: prefix), credentials: MotoServer.credentials,
+                transport: MeteredTransport(CurlTransport(settings: .init(), workers: ThreadWorkerPool()), meters: meters),
+                environment: .real)
+            do {
+                try await body(store, meters)
+            } catch {
+                await store.close()
+                throw error
+            }
+            await store.close()
+        case .endpoint:
+            // A place of its own below what was named, three copies declared, whatever the URL says.
+            guard case .s3(var location) = try ObjectStoreURL(parsing: Self.named ?? "") else { throw CocoaError(.fileNoSuchFile) }
+            location.prefix += "run-" + String(SystemRandomSource().next(), radix: 16) + "/"
+            location.copies = 3
+            let credentials = try #require(S3Credentials(environment: ProcessInfo.processInfo.environment))
+            let store = S3Store(
+                location: location, credentials: credentials,
                 transport: MeteredTransport(CurlTransport(settings: .init(), workers: ThreadWorkerPool()), meters: meters),
                 environment: .real)
             do {

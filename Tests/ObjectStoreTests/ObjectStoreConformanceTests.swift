@@ -197,7 +197,7 @@ import Testing
             try await store.put("k/2", "890")
             _ = try await store.get("k/1", range: 1..<3)
             #expect(meters.network[.objectPut]!.value == 10)
-            #expect(meters.network[.objectGet]!.value == 2 + (backing == .s3 ? errorBytes(meters) : 0))
+            #expect(meters.network[.objectGet]!.value == 2 + (backing.isRemote ? errorBytes(meters) : 0))
             _ = try await store.info("k/1")
             _ = try await store.list(prefix: "", startAfter: nil, maxKeys: 10)
             try await store.delete(["k/1", "k/2"])
@@ -207,7 +207,7 @@ import Testing
             #expect(counts == [3, 1, 1, 1, 1, 4])
             #expect(meters.objectRequestErrors.value == 0)
             // 5 MiB + 1 + 3 + 5 bytes in every copy that is ours; the loser of the race writes nothing.
-            #expect(meters.bytesWritten[.object]!.value == (backing == .s3 ? 0 : Int64(backing.copies) * ((5 << 20) + 9)))
+            #expect(meters.bytesWritten[.object]!.value == (backing.isRemote ? 0 : Int64(backing.copies) * ((5 << 20) + 9)))
         }
     }
 
@@ -221,7 +221,7 @@ import Testing
             try await store.put("y", ByteBuffer(repeating: 3, count: 4_096))
             let held = try await store.physicalBytes(prefix: "x/")
             #expect(held.objects == 2)
-            if backing == .s3 {
+            if backing.isRemote {
                 #expect(held.basis == .declared)
                 #expect(held.bytes == 3 * 108_192)
                 #expect(store.physicalPaths("x/1").isEmpty)

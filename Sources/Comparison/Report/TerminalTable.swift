@@ -78,6 +78,16 @@ package struct TerminalTable: Sendable {
             line("overhead (indexes, metadata, …)", .measured) { mode in
                 mode.storage.map { Format.ratio($0.overhead - $0.reservedBytes / $0.logicalBytes) }
             })
+        if !result.volume.backing.isEmpty {
+            rows.append(
+                line("  of it the mount's own", .measured) { mode in
+                    mode.storage.map { storage in
+                        Format.ratio(
+                            storage.byMedium.filter { $0.medium == "volumeOwn" }.reduce(0) { $0 + $1.physicalBytes }
+                                / storage.logicalBytes)
+                    }
+                })
+        }
         rows.append(line("reserved for the WAL, fixed", .measured) { $0.storage.map { Format.bytes($0.reservedBytes) } })
         rows.append(line("physical bytes", withObjects) { $0.storage.map { Format.bytes($0.physicalBytes) } })
         rows.append(.heading("Traffic, per logical byte"))
