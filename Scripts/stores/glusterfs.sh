@@ -47,7 +47,7 @@ start() {
     command -v apt-get >/dev/null || lack "wants Debian's apt-get"
     # shellcheck source=../packages.sh
     . "$here/../packages.sh"
-    (install_packages glusterfs-server) || lack "GlusterFS is not installed and cannot be"
+    (install_packages glusterfs-server procps) || lack "GlusterFS is not installed and cannot be"
     local host address brick
     host=$(hostname)
     # A brick's host may not be written as an address of the loopback, but a name for one is taken.

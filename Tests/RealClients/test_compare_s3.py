@@ -143,3 +143,18 @@ def test_without_credentials_one_line_names_them(moto, tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
     assert "AWS_ACCESS_KEY_ID" in done.stderr
+
+
+def test_a_directory_that_is_named_is_measured_and_left_empty(tmp_path):
+    objects = tmp_path / "objects"
+    done = compare(
+        tmp_path, "--modes", "shared", "--scenarios", "footprint", "--object-store", f"file://{objects}?copies=2", environment={})
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "report/comparison.json").read_text())
+    storage = result["modes"][0]["storage"]
+    assert (result["objectStore"]["basis"], result["objectStore"]["copies"]) == ("measured", 2)
+    held = {medium["medium"]: medium for medium in storage["byMedium"]}["object"]
+    assert held["basis"] == "measured"
+    assert held["physicalBytes"] >= held["recordBytes"] > 0
+    assert storage["copies"] == pytest.approx(2, abs=0.1)
+    assert list(objects.iterdir()) == []

@@ -27,7 +27,11 @@ package struct CompareRun {
         let sheets = try plan.priceSheets.map { name throws(PriceSheetError) in try PriceSheet.named(name) }
         try checkSpace()
         // Now, and not after the minutes that a mode without objects takes.
-        if let url = plan.objectStoreURL, plan.modes.contains(where: ModePlaces.usesObjects) { try await objectStore.check(url) }
+        if let url = plan.objectStoreURL, let mode = plan.modes.first(where: ModePlaces.usesObjects) {
+            // A directory where it will be removed again; an endpoint as the user knows it.
+            let objects = ModePlaces(plan, mode: mode).objects
+            try await objectStore.check(objects.isLocal ? objects.url : url)
+        }
         var modes: [ModeResult] = []
         var properties: [String: [String: String]] = [:]
         for mode in plan.modes {
