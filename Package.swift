@@ -109,8 +109,8 @@ let package = Package(
         module(
             "Comparison",
             [
-                "KafkaNetwork", "KafkaProtocol", "Metering", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, nioHTTP1, logging,
-                histogram, yams,
+                "KafkaNetwork", "KafkaProtocol", "ObjectStore", "Metering", "LogModel", "RuntimeEnvironment", nioCore, nioPosix,
+                nioHTTP1, logging, histogram, yams,
             ], resources: [.embedInCode("Resources")]),
 
         // Assembly

@@ -14,14 +14,21 @@ struct SuiteOptions: ParsableArguments {
     @Option(name: .customLong("repeat"), help: "Times each row is run in each mode.") var repeats: Int?
     @Option(help: "Counted seconds of a row. Default: the row's own.") var seconds: Double?
     @Flag(help: "The produce rows only, two seconds each, once.") var quick = false
+    @Flag(help: "The rows that show how cost grows with partitions, connections, log and objects.") var scale = false
+    @Flag(help: "Those, up to 10,000 partitions and 10,000 objects.") var scaleFull = false
     @Option(help: "HOST:PORT,… of another cluster, put to the rows that start no broker, in turn with ours.") var against: String?
     @Option(help: "Processes of that cluster's brokers, if they run here: PID,PID,…") var againstPids = ""
     @Option(help: "Where the brokers' data lies while they run.") var dataDir = "ninefold-bench-data"
 
     private func names(_ text: String) -> [String] { text.split(separator: ",").map(String.init) }
 
+    private var offered: [SuiteRow] {
+        if scale || scaleFull { return SuiteRow.scale(isFull: scaleFull) }
+        return SuiteRow.table.filter { !quick || $0.isQuick }
+    }
+
     func check() throws {
-        let known = SuiteRow.table.map(\.name)
+        let known = (SuiteRow.table + SuiteRow.scale(isFull: true)).map(\.name)
         for name in names(rows) where !known.contains(name) {
             throw ValidationError("--rows \(name): allowed are \(known.joined(separator: ", "))")
         }
@@ -38,14 +45,13 @@ struct SuiteOptions: ParsableArguments {
 
     private func plan(output: String, keep: Bool) -> SuitePlan {
         let asked = names(rows)
-        let rows = SuiteRow.table.filter { asked.isEmpty ? !quick || $0.isQuick : asked.contains($0.name) }
+        let rows = asked.isEmpty ? offered : (SuiteRow.table + SuiteRow.scale(isFull: true)).filter { asked.contains($0.name) }
         var plan = SuitePlan(
             rows: rows, modes: names(modes), executable: Executable.path, version: Ninefold.version,
             commandLine: ["ninefold"] + CommandLine.arguments.dropFirst(),
             dataDirectory: URL(fileURLWithPath: dataDir).standardizedFileURL.path, output: output)
-        plan.repeats = repeats ?? (quick ? 1 : 3)
+        plan.repeats = repeats ?? (quick || scale || scaleFull ? 1 : 3)
         plan.seconds = seconds ?? (quick ? 2 : nil)
-        plan.countsAllocations = true
         plan.keep = keep
         plan.against = against.map { .init(bootstrap: $0, pids: names(againstPids).compactMap { Int32($0) }) }
         return plan

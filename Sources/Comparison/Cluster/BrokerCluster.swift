@@ -85,7 +85,7 @@ package final class BrokerCluster: Sendable {
             name: "broker \(id)", executable: settings.executable,
             arguments: ["serve", "--config", configuration, "--ready-file", readyFile],
             environment: settings.environment.mapValues { $0.replacingOccurrences(of: "{broker}", with: String(id)) }, logPath: log)
-        for _ in 0..<600 {
+        for _ in 0..<3_000 {
             if let ready = FileManager.default.contents(atPath: readyFile),
                 let ports = try? JSONDecoder().decode(ReadyFile.self, from: ready)
             {
@@ -97,7 +97,7 @@ package final class BrokerCluster: Sendable {
                 let end = process.end.map { ", \($0)" } ?? ""
                 throw Failure(description: "broker \(id) did not start: \(lastLine(of: log))\(end) (log: \(log))")
             }
-            try await Task.sleep(for: .milliseconds(50))
+            try await Task.sleep(for: .milliseconds(10))
         }
         process.signal(SIGKILL)
         throw Failure(description: "broker \(id) was not ready in 30 s: \(lastLine(of: log)) (log: \(log))")
@@ -168,6 +168,8 @@ package final class BrokerCluster: Sendable {
         let each = brokers.map { ChildProcess.cpuSeconds(of: $0.process.pid) }
         return each.contains { $0 == nil } ? nil : each.compactMap { $0 }.reduce(0, +)
     }
+
+    func lastLine(ofBroker id: Int32) -> String { lastLine(of: "\(settings.runDirectory)/broker-\(id).log") }
 
     private func lastLine(of path: String) -> String {
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""

@@ -88,6 +88,9 @@ final class LoadConsumer {
         reportIfRead()
     }
 
+    /// Reads on from other offsets, once nothing is under way: in ``whenRead(_:)``'s call.
+    func seek(to offsets: [Int32: Int64]) { for (partition, offset) in offsets { positions[partition]?.next = offset } }
+
     func close() {
         guard !isClosed else { return }
         isClosed = true

@@ -32,7 +32,7 @@ package enum MachineLimits {
         case small = "16 KB"
         case large = "1 MB"
 
-        var bytes: Int { self == .small ? 16 << 10 : 1 << 20 }
+        package var bytes: Int { self == .small ? 16 << 10 : 1 << 20 }
 
         /// The one that is nearer to a batch.
         package init(batchBytes: Int) { self = batchBytes > 128 << 10 ? .large : .small }

@@ -43,8 +43,12 @@ extension SuiteRun {
             await cluster.end()
             return value
         } catch {
+            // Whoever has ended is why, more often than what the others then saw.
+            let ended = cluster.brokers.filter { !$0.process.isRunning }.map { broker in
+                "\(broker.process.name) had ended, its log: \(cluster.lastLine(ofBroker: broker.id))"
+            }
             await cluster.end()
-            throw error
+            throw ended.isEmpty ? error : Failure("\(error); " + ended.joined(separator: "; "))
         }
     }
 }

@@ -4,7 +4,7 @@
 
 extension SuiteRow {
     /// The table: every row of the data path.
-    package static let table: [SuiteRow] = producing + trickling
+    package static let table: [SuiteRow] = producing + [consuming] + trickling + [syncing, catchingUp] + moving
 
     private static func produce(_ name: String, _ title: String, _ change: (inout Produce) -> Void) -> SuiteRow {
         var work = Produce()
@@ -66,4 +66,64 @@ extension SuiteRow {
             $0.marks = ["isr": [Mark(Figure.endToEndP99, atMost: 0.004, unit: "s")]]
         },
     ]
+
+    private static let consuming = SuiteRow("consume", "consume 1 KB records from the page cache", .consume(Consume())).with {
+        $0.marks = ["isr", "tiered", "shared"].reduce(into: [:]) {
+            $0[$1] = [Mark(Figure.brokerCPU, atMost: 0.25, unit: MachineLimits.cpuUnit)]
+        }
+    }
+
+    private static let syncing: SuiteRow = {
+        var work = Produce()
+        work.recordsPerSecond = 10_000
+        work.batchBytes = 131_072
+        return SuiteRow("shared-10k", "10,000 records/s of 1 KB, acks=all, synced before the ack", .produce(work)).with {
+            $0.acks = -1
+            $0.modes = ["shared"]
+            $0.comparesWithSync = true
+            $0.marks = ["shared": [Mark(Figure.aboveSync, atMost: 0.002, unit: "s")]]
+        }
+    }()
+
+    private static let catchingUp = SuiteRow(
+        "catch-up", "read from the object store, beside producers of another topic", .catchUp(bytes: 384 << 20)
+    )
+    .with {
+        $0.modes = ["shared"]
+        // Below, since every mark says at most: the loop's time is 80 % of the catch-up's or more.
+        $0.marks = [
+            "shared": [
+                Mark(Figure.getRatio, atMost: 1 / 0.8, unit: "×"), Mark(Figure.tailRatio, atMost: 2, unit: "×"),
+            ]
+        ]
+    }
+
+    private static let moving = [
+        SuiteRow("move", "move of a partition under a slow producer, 3 sizes", .move(bytes: movedBytes)).with {
+            $0.replicate()
+            // isr's marks are a line, 0.1 s + 1.5 s per GiB; shared's are the same for every size.
+            $0.marks["isr"] = movedBytes.map {
+                Mark(Figure.move(bytes: $0), atMost: 0.1 + 1.5 * Double($0) / Double(1 << 30), unit: "s")
+            }
+            $0.marks["isr"]!.append(Mark(Figure.clientGap, atMost: 0.05, unit: "s"))
+            $0.marks["shared"] = movedBytes.map { Mark(Figure.move(bytes: $0), atMost: 0.1, unit: "s") }
+            $0.marks["shared"]!.append(Mark(Figure.clientGap, atMost: 0.05, unit: "s"))
+            $0.marks["tiered"] = [Mark(Figure.clientGap, atMost: 0.05, unit: "s")]
+        },
+        failover("failover", "leader killed, session timeout 3 s", seconds: 3),
+        failover("failover-default", "leader killed, session timeout 9 s (the default)", seconds: 9),
+    ]
+
+    private static let movedBytes: [Int64] = [64 << 20, 256 << 20, 1 << 30]
+
+    private static func failover(_ name: String, _ title: String, seconds: Double) -> SuiteRow {
+        SuiteRow(name, title, .failover(sessionMilliseconds: Int(seconds * 1_000))).with {
+            $0.replicate()
+            for mode in ["isr", "tiered", "shared"] {
+                $0.marks[mode] = [
+                    Mark(Figure.firstAck, atMost: seconds + 0.3, unit: "s"), Mark(Figure.lost, atMost: 0, unit: "records"),
+                ]
+            }
+        }
+    }
 }

@@ -7,6 +7,22 @@ package struct SuiteRow: Sendable, Hashable {
     /// What is done.
     package enum Work: Sendable, Hashable {
         case produce(Produce)
+        case consume(Consume)
+        /// Of partitions of these sizes, rising.
+        case move(bytes: [Int64])
+        case failover(sessionMilliseconds: Int)
+        /// Reading what only the object store holds, beside producers at the end of another topic.
+        case catchUp(bytes: Int64)
+        /// So many partitions in one topic, at a constant total load.
+        case partitions(Int)
+        /// So many idle connections beside a constant load.
+        case connections(Int)
+        /// A log of so many GiB, of sparse files.
+        case sparseLog(gibibytes: Int)
+        /// A partition that lies in so many objects.
+        case objects(Int)
+        /// So many consumers that ask for all and read nothing.
+        case slowConsumers(Int)
     }
 
     package struct Produce: Sendable, Hashable {
@@ -19,6 +35,15 @@ package struct SuiteRow: Sendable, Hashable {
         /// Records per second by an open schedule; nil as fast as acknowledged.
         package var recordsPerSecond: Double?
         package var consumers = 0
+
+        package init() {}
+    }
+
+    /// Reading what lies in the page cache.
+    package struct Consume: Sendable, Hashable {
+        package var recordBytes = 1_024
+        /// Of the topic that is read over and over: little enough for every mode to hold it in memory.
+        package var bytes: Int64 = 128 << 20
 
         package init() {}
     }
@@ -51,6 +76,10 @@ package struct SuiteRow: Sendable, Hashable {
     package var seconds = 5.0
     /// By mode. What a mode lacks has no mark.
     package var marks: [String: [Mark]] = [:]
+    /// The only modes it means something in; nil for all, and any other cluster.
+    package var modes: [String]?
+    /// Its response time is held against the disk's own sync.
+    package var comparesWithSync = false
     /// Part of `--quick`.
     package var isQuick = false
 

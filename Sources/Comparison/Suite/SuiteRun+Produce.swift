@@ -36,7 +36,7 @@ extension SuiteRun {
         }
     }
 
-    private func bench(_ load: SuiteRow.Produce, _ turn: Turn, _ cluster: SuiteCluster, seconds: Double) -> BenchRun {
+    func bench(_ load: SuiteRow.Produce, _ turn: Turn, _ cluster: SuiteCluster, seconds: Double) -> BenchRun {
         var workload = WorkloadFile()
         workload.name = turn.row.name
         workload.partitionsPerTopic = load.partitions

@@ -55,14 +55,14 @@ package struct SuiteRun: Sendable {
                     await run(row, number, into: &results[(offset + number - 1) % results.count])
                 }
             }
-            if counter != nil {
-                for index in results.indices { await countAllocations(row, into: &results[index]) }
-            } else {
-                for index in results.indices { results[index].notMeasured[Figure.allocations] = counterFailure }
-            }
+            for index in results.indices { await countAllocations(row, into: &results[index]) }
             compareWithISR(&results)
             for index in results.indices {
-                results[index].judge(row.marks[results[index].mode] ?? [])
+                let marks = row.marks[results[index].mode] ?? []
+                if marks.contains(where: { $0.figure == Figure.isrRatio }), results[index].figures[Figure.isrRatio] == nil {
+                    results[index].notMeasured[Figure.isrRatio] = "isr was not measured beside it"
+                }
+                results[index].judge(marks)
                 try finished(results[index])
             }
         }
@@ -70,8 +70,8 @@ package struct SuiteRun: Sendable {
 
     /// Those of the plan, and the cluster beside ours if the row can be put to it.
     private func modes(of row: SuiteRow) -> [String] {
-        if plan.against != nil, row.startsNoBroker { return plan.modes + [SuitePlan.againstName] }
-        return plan.modes
+        let own = plan.modes.filter { row.modes?.contains($0) ?? true }
+        return plan.against != nil && row.startsNoBroker ? own + [SuitePlan.againstName] : own
     }
 
     // MARK: One run
@@ -98,12 +98,28 @@ package struct SuiteRun: Sendable {
     private func perform(_ turn: Turn) async throws -> Figures {
         switch turn.row.work {
         case .produce(let load): try await produce(load, turn)
+        case .consume(let load): try await consume(load, turn)
+        case .move(let sizes): try await move(sizes, turn)
+        case .failover(let milliseconds): try await failover(sessionMilliseconds: milliseconds, turn)
+        case .catchUp(let bytes): try await catchUp(bytes, turn)
+        case .partitions(let count): try await partitions(count, turn)
+        case .connections(let count): try await connections(count, turn)
+        case .sparseLog(let gibibytes): try await sparseLog(gibibytes: gibibytes, turn)
+        case .objects(let count): try await objects(count, turn)
+        case .slowConsumers(let count): try await slowConsumers(count, turn)
         }
     }
 
     /// The machine's floor beside the figures.
     private func relate(_ figures: inout Figures, to limits: Figures, _ row: SuiteRow) {
-        guard case .produce(let load) = row.work, let cpu = figures.median(Figure.brokerCPU),
+        guard case .produce(let load) = row.work else { return }
+        if row.comparesWithSync, let response = figures.median(Figure.responseP99), let sync = limits.median(MachineLimits.syncP99)
+        {
+            figures.add(Figure.aboveSync, response - sync, "s")
+        }
+        // What goes record by record is bound by calls and wake-ups, not by bytes.
+        guard load.recordsPerSecond == nil, load.batchBytes >= MachineLimits.Chunk.small.bytes,
+            let cpu = figures.median(Figure.brokerCPU),
             let floor = MachineLimits.floor(limits, MachineLimits.Chunk(batchBytes: load.batchBytes))
         else { return }
         figures.add(Figure.floor, floor, MachineLimits.cpuUnit)
@@ -111,7 +127,8 @@ package struct SuiteRun: Sendable {
     }
 
     private func countAllocations(_ row: SuiteRow, into result: inout SuiteResult) async {
-        guard case .produce(let load) = row.work else { return }
+        guard case .produce(let load) = row.work, result.repeats > 0 else { return }
+        guard counter != nil else { return result.notMeasured[Figure.allocations] = counterFailure }
         guard result.mode != SuitePlan.againstName else {
             result.notMeasured[Figure.allocations] = "not a broker that was started here"
             return
@@ -127,9 +144,6 @@ package struct SuiteRun: Sendable {
     /// What another mode takes above isr, median by median.
     private func compareWithISR(_ results: inout [SuiteResult]) {
         guard let isr = results.first(where: { $0.mode == "isr" })?.figures.median(Figure.brokerCPU), isr > 0 else {
-            for index in results.indices where results[index].mode == "tiered" {
-                results[index].notMeasured[Figure.isrRatio] = "isr was not measured beside it"
-            }
             return
         }
         for index in results.indices where results[index].mode != "isr" {
@@ -139,11 +153,11 @@ package struct SuiteRun: Sendable {
     }
 
     static func summary(_ figures: Figures) -> String {
-        let told: [(String, (Double) -> String)] = [
-            (Figure.throughput, { "\(Format.number($0)) MB/s" }), (Figure.brokerCPU, { "\(Format.ratio($0)) CPU s/GB" }),
-            (Figure.floor, { "floor \(Format.ratio($0))" }), (Figure.responseP99, { "p99 \(Format.seconds($0))" }),
-        ]
-        return told.compactMap { name, text in figures.median(name).map(text) }.joined(separator: ", ")
+        let told = [Figure.throughput, Figure.brokerCPU, Figure.floor, Figure.responseP99]
+        if figures[Figure.throughput] != nil {
+            return told.compactMap { name in figures[name].map { "\(name) \(SuiteTable.text($0))" } }.joined(separator: ", ")
+        }
+        return figures.spreads.sorted { $0.key < $1.key }.map { "\($0.key) \(SuiteTable.text($0.value))" }.joined(separator: ", ")
     }
 
     // MARK: Where and what
@@ -176,7 +190,8 @@ extension SuiteRow {
     /// Whether any cluster can be put to it as it is.
     var startsNoBroker: Bool {
         switch work {
-        case .produce: true
+        case .produce, .consume: modes == nil
+        default: false
         }
     }
 }

@@ -17,8 +17,15 @@ package struct SuiteTable: Sendable {
                 lines.append("\(result.row): \(result.title)")
                 last = result.row
             }
-            lines.append(Self.line("  " + result.mode, cells(result)))
-            lines += result.marks.filter { $0.mark.figure != Figure.brokerCPU }.map { "      " + Self.judgement($0) }
+            let isLoad = result.figures[Figure.throughput] != nil
+            lines.append(isLoad ? Self.line("  " + result.mode, cells(result)) : "  \(result.mode)")
+            lines += result.marks.filter { !isLoad || $0.mark.figure != Figure.brokerCPU }.map { "      " + Self.judgement($0) }
+            let marked = Set(result.marks.map(\.mark.figure))
+            let others =
+                isLoad ? [Figure.endToEndP50, Figure.endToEndP99, Figure.endToEndP999] : result.figures.spreads.keys.sorted()
+            lines += others.filter { !marked.contains($0) }.compactMap { name in
+                result.figures[name].map { "      \(name): \(Self.text($0))" }
+            }
         }
         lines += ["", Self.legend, SuitePlan.settingsNote]
         let missing = results.flatMap { result in
@@ -65,16 +72,27 @@ package struct SuiteTable: Sendable {
 
     /// A mark that is no column.
     static func judgement(_ judged: SuiteResult.JudgedMark) -> String {
-        func text(_ value: Double) -> String {
-            switch judged.mark.unit {
-            case "s": Format.seconds(value)
-            case "B": Format.bytes(value)
-            default: "\(Format.number(value)) \(judged.mark.unit)"
-            }
-        }
+        func text(_ value: Double) -> String { Self.text(value, judged.mark.unit) }
         let measured = judged.measured.map(text) ?? "not measured"
         let basis = judged.mark.basis.map { " (\($0))" } ?? ""
         return "\(judged.mark.figure): \(measured), to be at most \(text(judged.mark.atMost))\(basis)\(sign(judged.isReached))"
+    }
+
+    static func text(_ value: Double, _ unit: String) -> String {
+        switch unit {
+        case "s": Format.seconds(value)
+        case "B": Format.bytes(value)
+        default: "\(Format.number(value)) \(unit)"
+        }
+    }
+
+    /// The median, and the ends if there are several.
+    static func text(_ spread: Spread) -> String {
+        guard let median = spread.median, let min = spread.values.min(), let max = spread.values.max() else {
+            return "not measured"
+        }
+        guard spread.values.count > 1 else { return text(median, spread.unit) }
+        return "\(text(median, spread.unit)) (\(text(min, spread.unit))..\(text(max, spread.unit)))"
     }
 
     private static func sign(_ isReached: Bool?) -> String { isReached.map { $0 ? " ✓" : " ✗" } ?? "" }
