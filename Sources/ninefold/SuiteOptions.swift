@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 internal import ArgumentParser
+internal import BrokerNode
 internal import Comparison
 internal import Foundation
 
@@ -16,6 +17,7 @@ struct SuiteOptions: ParsableArguments {
     @Flag(help: "The produce rows only, two seconds each, once.") var quick = false
     @Flag(help: "The rows that show how cost grows with partitions, connections, log and objects.") var scale = false
     @Flag(help: "Those, up to 10,000 partitions and 10,000 objects.") var scaleFull = false
+    @Option(help: "s3://BUCKET/PREFIX?endpoint=URL. Default: a local directory.") var objectStore: String?
     @Option(help: "HOST:PORT,… of another cluster, put to the rows that start no broker, in turn with ours.") var against: String?
     @Option(help: "Processes of that cluster's brokers, if they run here: PID,PID,…") var againstPids = ""
     @Option(help: "Where the brokers' data lies while they run.") var dataDir = "ninefold-bench-data"
@@ -36,6 +38,11 @@ struct SuiteOptions: ParsableArguments {
             throw ValidationError("--modes \(mode): allowed are \(ComparePlan.modeNames.joined(separator: ", "))")
         }
         guard !names(modes).isEmpty || against != nil else { throw ValidationError("--modes: name one, or go --against a cluster") }
+        if let objectStore {
+            do { try BrokerConfiguration.checkObjectStoreURL(objectStore) } catch {
+                throw ValidationError("--object-store: \(error)")
+            }
+        }
         guard repeats ?? 1 >= 1 else { throw ValidationError("--repeat \(repeats ?? 0): at least 1") }
         guard seconds ?? 1 >= 0.1 else { throw ValidationError("--seconds \(seconds ?? 0): at least 0.1") }
         for pid in names(againstPids) where Int32(pid) == nil {
@@ -53,6 +60,7 @@ struct SuiteOptions: ParsableArguments {
         plan.repeats = repeats ?? (quick || scale || scaleFull ? 1 : 3)
         plan.seconds = seconds ?? (quick ? 2 : nil)
         plan.keep = keep
+        plan.objectStoreURL = objectStore
         plan.against = against.map { .init(bootstrap: $0, pids: names(againstPids).compactMap { Int32($0) }) }
         return plan
     }

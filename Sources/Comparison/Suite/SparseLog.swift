@@ -16,15 +16,21 @@ struct SparseLog {
     let segments: Int
     let segmentBytes: Int64
 
-    /// Puts the segments in the place of those that lie in `directory`. The last is small and whole, as an active segment is.
-    func write(into directory: String) throws {
+    /// Puts the segments in the place of those of the topic's only partition, in a log directory that was closed in order. The last is
+    /// small and whole, as an active segment is. All of it counts as synced, so that a start after a kill trusts it too.
+    func write(topic: String, into logDirectory: String) throws {
         let manager = FileManager.default
+        let directory = "\(logDirectory)/\(topic)-0"
         for name in try manager.contentsOfDirectory(atPath: directory)
         where [".log", ".index", ".timeindex", ".txnindex", ".snapshot"].contains(where: name.hasSuffix) {
             try manager.removeItem(atPath: "\(directory)/\(name)")
         }
         for number in 0...segments {
             try write(number, isActive: number == segments, into: directory)
+        }
+        let end = Int64(segments + 1) * Self.offsetsPerSegment
+        for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+            try "0\n1\n\(topic) 0 \(end)\n".write(toFile: "\(logDirectory)/\(name)", atomically: true, encoding: .utf8)
         }
     }
 

@@ -20,6 +20,8 @@ package struct SuitePlan: Sendable {
     package var dataDirectory: String
     package var output: String
     package var keep = false
+    /// `s3://…`, below whose prefix each run has one of its own; nil for a local directory.
+    package var objectStoreURL: String?
     /// A cluster that runs already, put to the rows that start no broker.
     package var against: Against?
 
@@ -63,6 +65,14 @@ package struct SuitePlan: Sendable {
         return configuration
     }
 
+    /// The store of the run whose brokers' data lies in `directory`.
+    package func objectStore(below directory: String) -> String {
+        guard let objectStoreURL else { return "file://\(directory)/objects" }
+        let parts = objectStoreURL.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let place = directory.split(separator: "/").suffix(3).joined(separator: "/")
+        return ([parts[0] + "/" + place] + parts.dropFirst()).joined(separator: "?")
+    }
+
     package func brokerProperties(_ row: SuiteRow, mode: String, directory: String) -> [String: String] {
         var properties = [
             "storage.mode": mode,
@@ -70,7 +80,7 @@ package struct SuitePlan: Sendable {
             "log.dirs": "\(directory)/broker-{broker}",
             "wal.path": "\(directory)/wal-{broker}",
             "metadata.store.url": "sqlite://\(directory)/metadata.db",
-            "object.store.url": "file://\(directory)/objects",
+            "object.store.url": objectStore(below: directory),
             "default.replication.factor": String(row.replicationFactor),
             "min.insync.replicas": String(min(2, row.replicationFactor)),
             "offsets.topic.replication.factor": String(row.replicationFactor),

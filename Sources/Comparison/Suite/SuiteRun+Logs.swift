@@ -13,7 +13,7 @@ internal import RuntimeEnvironment
 /// Long logs: of sparse files, of many objects, read back from the store.
 extension SuiteRun {
     func sparseLog(gibibytes: Int, _ turn: Turn) async throws -> Figures {
-        try await withCluster(turn) { cluster in
+        try await withCluster(turn, properties: Self.shortLease) { cluster in
             var cluster = cluster
             let topic = "long"
             try await createTopic(
@@ -22,7 +22,7 @@ extension SuiteRun {
             guard let own = cluster.own else { throw Failure("only brokers of ours can be given a log") }
             for broker in own.brokers { _ = await broker.process.terminate(limit: .seconds(60)) }
             let log = SparseLog(segments: gibibytes, segmentBytes: 1 << 30)
-            try log.write(into: "\(turn.directory)/data/broker-1/\(topic)-0")
+            try log.write(topic: topic, into: "\(turn.directory)/data/broker-1")
             var figures = Figures()
             figures.add(Figure.startClean, try await cluster.restart(after: SIGTERM), "s")
             figures.add(Figure.startKilled, try await cluster.restart(after: SIGKILL), "s")
@@ -57,13 +57,10 @@ extension SuiteRun {
             try await cluster.own?.settle()
             var figures = Figures()
             figures.add(Figure.startClean, try await cluster.restart(after: SIGTERM), "s")
-            let store = try Self.store(turn)
+            let store = try store(turn)
             let objects = try await store.listAll(prefix: "")
             await store.close()
             figures.add(Figure.objectCount, Double(objects.count), "objects")
-            if let counters = try? await cluster.counters() {
-                figures.add("records in them", Double(counters["logical.records"] ?? 0), "since the start")
-            }
             let end = try await withClient(cluster) { try await $0.listOffset(of: topic, partition: 0, timestamp: -1) }
             guard end > 0 else { throw Failure("\(topic) is empty after a restart") }
             figures.add(
@@ -118,7 +115,7 @@ extension SuiteRun {
 
     /// MB/s of reading every object by ranges of 1 MiB, four under way.
     private func rangedGets(_ turn: Turn) async throws -> Double {
-        let store = try Self.store(turn)
+        let store = try store(turn)
         let ranges = try await store.listAll(prefix: "").flatMap { object in
             stride(from: Int64(0), to: object.size, by: 1 << 20).map { (object.key, $0..<min(object.size, $0 + 1 << 20)) }
         }
@@ -141,9 +138,10 @@ extension SuiteRun {
         return Double(bytes) / 1e6 / seconds
     }
 
-    private static func store(_ turn: Turn) throws -> any ObjectStore {
+    private func store(_ turn: Turn) throws -> any ObjectStore {
         try ObjectStoreURL.open(
-            "file://\(turn.directory)/data/objects", environment: .system, meters: Meters(), credentials: [:])
+            plan.objectStore(below: "\(turn.directory)/data"), environment: .system, meters: Meters(),
+            credentials: ProcessInfo.processInfo.environment)
     }
 
     // MARK: Parts

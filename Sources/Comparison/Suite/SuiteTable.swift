@@ -38,6 +38,12 @@ package struct SuiteTable: Sendable {
     private static let heads = [
         "MB/s", "CPU s/GB (min..max)", "mark", "floor", "×floor", "load", "p50", "p99", "calls/MB", "allocs/req",
     ]
+    /// Figures of a load that are columns, or so many that only the result file has them.
+    private static let columns: Set<String> = [
+        Figure.throughput, Figure.brokerCPU, Figure.loadCPU, Figure.floor, Figure.floorRatio, Figure.isrRatio, Figure.responseP50,
+        Figure.responseP99, Figure.responseP999, Figure.readCalls, Figure.writeCalls, Figure.bytesWritten, Figure.voluntarySwitches,
+        Figure.involuntarySwitches, Figure.resident, Figure.residentMax, Figure.allocations,
+    ]
     private static let widths = [8, 20, 7, 7, 7, 7, 9, 9, 10, 11]
     private static let labelWidth = 12
 
