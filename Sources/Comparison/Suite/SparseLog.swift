@@ -64,6 +64,13 @@ struct SparseLog {
             timeIndex.writeInteger(Int32(offset))
         }
         try Data(timeIndex.readableBytesView).write(to: URL(fileURLWithPath: path + ".timeindex"))
+        // No producer is known where the segment begins.
+        let none = ByteBuffer(integer: Int32(0))
+        var snapshot = ByteBuffer()
+        snapshot.writeInteger(Int16(1))
+        snapshot.writeInteger(CRC32C.extend(0, with: none, at: none.readerIndex, length: none.readableBytes))
+        snapshot.writeImmutableBuffer(none)
+        try Data(snapshot.readableBytesView).write(to: URL(fileURLWithPath: path + ".snapshot"))
     }
 
     private static func batch(at base: Int64, timestamp: Int64) throws -> Data {
