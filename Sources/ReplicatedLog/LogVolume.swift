@@ -49,6 +49,18 @@ final class LogVolume: Sendable {
 
     func giveRoom(_ bytes: Int) { queuedBytes.wrappingSubtract(bytes, ordering: .relaxed) }
 
+    /// Reads a checkpoint file, and remembers what it says.
+    func load(_ file: OffsetCheckpoint.File) throws(SegmentError) -> [String: Int64] {
+        let checkpoint = try directory.checkpoint(file)
+        stored.withLock { $0[file] = checkpoint }
+        return checkpoint.offsets
+    }
+
+    /// What a checkpoint file says of a partition's directory.
+    func storedOffset(_ file: OffsetCheckpoint.File, _ directoryName: String) -> Int64? {
+        stored.withLock { $0[file]?.offsets[directoryName] }
+    }
+
     /// Replaces a checkpoint file if it says anything new. From any thread: what is stored last was made last.
     func store(as file: OffsetCheckpoint.File, _ make: () -> OffsetCheckpoint) throws(SegmentError) {
         let outcome = stored.withLock { stored -> Result<Void, SegmentError> in

@@ -88,6 +88,18 @@ final class PartitionRegistry: Sendable {
         try store(.highWatermark, volume) { $0.offsets.highWatermark }
     }
 
+    /// Stores what the files say too high of a partition whose log was cut or is new, before anything is appended: the next start would
+    /// trust, or drop, records that it should check.
+    func lowerCheckpoints(of partition: ReplicatedPartition) throws(SegmentError) {
+        let (volume, log, name) = (partition.volume, partition.log, partition.partition.description)
+        func isLower(_ offset: Offset, than file: OffsetCheckpoint.File) -> Bool {
+            volume.storedOffset(file, name).map { offset.rawValue < $0 } ?? false
+        }
+        if isLower(log.recoveryPoint, than: .recoveryPoint) { try storeRecoveryPoints(volume) }
+        if isLower(log.logStart, than: .logStart) { try storeLogStarts(volume) }
+        if isLower(partition.offsets.highWatermark, than: .highWatermark) { try storeHighWatermarks(volume) }
+    }
+
     private func store(
         _ file: OffsetCheckpoint.File, _ volume: LogVolume, _ offset: (ReplicatedPartition) -> Offset?
     ) throws(SegmentError) {

@@ -15,9 +15,9 @@ extension ReplicatedLogEngine {
         do { try directory.disk.makeDirectory(directory.root) } catch { throw .disk(error) }
         try identify(directory)
         let isClean = try directory.takeCleanMark()
-        let recoveryPoints = try directory.checkpoint(.recoveryPoint).offsets
-        let logStarts = try directory.checkpoint(.logStart).offsets
-        let highWatermarks = try directory.checkpoint(.highWatermark).offsets
+        let recoveryPoints = try volume.load(.recoveryPoint)
+        let logStarts = try volume.load(.logStart)
+        let highWatermarks = try volume.load(.highWatermark)
         for found in try directory.partitions() {
             let name = found.directoryName
             let opening = LogOpening(
@@ -38,6 +38,8 @@ extension ReplicatedLogEngine {
                     partition: found.partition, log: log, volume: volume, highWatermark: Offset(highWatermarks[name] ?? 0),
                     context: context), isApplied: false)
         }
+        // A recovery may have found less than was synced once.
+        try context.registry.storeRecoveryPoints(volume)
     }
 
     /// Refuses a directory of another broker, cluster or layout; signs one that is new.
@@ -77,6 +79,8 @@ extension ReplicatedLogEngine {
             opening: LogOpening(startMayBeRemote: context.settings.startMayBeRemote), tail: volume.tail)
         let partition = ReplicatedPartition(partition: id, log: log, volume: volume, highWatermark: .zero, context: context)
         context.registry.add(partition, isApplied: false)
+        // The files may still speak of a namesake that was deleted.
+        try context.registry.lowerCheckpoints(of: partition)
         return partition
     }
 

@@ -175,7 +175,7 @@ public final class SimulatedDisk: Disk {
             if let (directory, name) = state.tree.place(of: path) {
                 state.tree.set((directory, name, nil))
             } else {
-                for name in state.tree.root.names.keys { state.tree.set((state.tree.root, name, nil)) }
+                for name in state.tree.root.names.keys.sorted() { state.tree.set((state.tree.root, name, nil)) }
             }
         }
     }

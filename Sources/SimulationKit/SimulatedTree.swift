@@ -52,9 +52,10 @@ struct SimulatedTree {
         return (above, String(name))
     }
 
-    /// Every file below `directory`, once per name.
+    /// Every file below `directory`, once per name, in the order of names: a dictionary's own order differs from process to process,
+    /// and who draws chance first must not.
     func files(below directory: Directory) -> [SimulatedInode] {
-        directory.names.values.flatMap { node in
+        directory.names.sorted { $0.key < $1.key }.flatMap { _, node in
             switch node {
             case .file(let inode): [inode]
             case .directory(let directory): files(below: directory)

@@ -2,7 +2,6 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-internal import Glibc
 public import RuntimeEnvironment
 internal import Synchronization
 
@@ -53,15 +52,13 @@ public final class SimulatedWorld: Sendable {
 
     /// Runs `body` in a world of each seed, and says which seed failed.
     ///
-    /// - Parameter seeds: Overruled by the environment's `NINEFOLD_SEED`, to repeat one failure.
+    /// - Parameter seeds: As ``Seeds/walked(_:)`` has them.
     /// - Throws: ``SimulationFailure`` with the seed and what was thrown.
     public static func forEachSeed(
         _ seeds: some Sequence<UInt64>, workers mode: SimulatedWorkers.Mode = .thread,
         _ body: (SimulatedWorld) async throws -> Void
     ) async throws {
-        var seeds = Array(seeds)
-        if let text = getenv("NINEFOLD_SEED"), let seed = UInt64(String(cString: text)) { seeds = [seed] }
-        for seed in seeds {
+        for seed in Seeds.walked(seeds) {
             do { try await body(SimulatedWorld(seed: seed, workers: mode)) } catch {
                 throw SimulationFailure(seed: seed, cause: error)
             }

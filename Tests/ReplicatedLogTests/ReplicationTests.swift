@@ -4,6 +4,7 @@
 
 import LogEngine
 import LogModel
+import LogSegments
 import Metering
 import NIOCore
 import ReplicatedLog
@@ -66,6 +67,27 @@ import Testing
         #expect(try await cluster.content(3) == content)
         #expect(
             try cluster.log(1).endOffset(forEpoch: LeaderEpoch(0)) == EpochEndOffset(epoch: LeaderEpoch(0), endOffset: Offset(40)))
+        await cluster.shutdown()
+    }
+
+    /// Else, after a crash, what took the place of synced records would be trusted unchecked.
+    @Test func aTruncationLowersTheStoredRecoveryPoint() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        try await cluster.log(1).append(Sent.batch("acknowledged", records: 40), acks: .all, epoch: nil).durable.wait()
+        cluster.isolate(1)
+        _ = try cluster.log(1).append(Sent.batch("lost", records: 5), acks: .all, epoch: nil)
+        #expect(await eventually { cluster.log(1).offsets.logEnd == Offset(45) })
+        await cluster[1].engine.shutdown()
+        let directory = LogDirectory(disk: cluster[1].disk, root: "isr")
+        func stored() throws -> Int64? { try directory.checkpoint(.recoveryPoint).offsets[cluster.partition.description] }
+        #expect(try stored() == 45)
+        try await cluster.elect(2, inSync: [2, 3])
+        try await cluster.log(2).append(Sent.batch("after", records: 10), acks: .all, epoch: nil).durable.wait()
+        try await cluster.start(BrokerID(1), disk: cluster[1].disk)
+        try await cluster.tell(cluster.records[cluster.partition]!)
+        #expect(await eventually { cluster.log(1).offsets.logEnd == Offset(50) })
+        #expect(try #require(try stored()) <= 40)
         await cluster.shutdown()
     }
 

@@ -125,7 +125,13 @@ import Testing
     @Test func aTopicMadeAnewUnderTheSameNameBeginsEmpty() async throws {
         let cluster = try await alone(.keeping)
         try await fill(cluster, 3)
-        let disk = await cluster.crash(1)
+        await cluster[1].engine.shutdown()
+        let disk = cluster[1].disk
+        let name = cluster.partition.description
+        func stored(_ file: OffsetCheckpoint.File) throws -> Int64? {
+            try LogDirectory(disk: disk, root: "isr").checkpoint(file).offsets[name]
+        }
+        #expect(try stored(.recoveryPoint) == 3 && stored(.highWatermark) == 3)
         try await cluster.start(BrokerID(1), disk: disk)
         var generator = SystemRandomNumberGenerator()
         var fresh = cluster.records[cluster.partition]!
@@ -134,6 +140,8 @@ import Testing
         let log = try #require(try await cluster[1].engine.apply(fresh, configuration: .keeping))
         #expect(log.offsets.logEnd == .zero)
         #expect(cluster[1].engine.logs.map(\.partition) == [fresh.partition])
+        // Nor does what was known of the other's offsets hold for it after a crash.
+        #expect(try stored(.recoveryPoint) ?? 0 == 0 && stored(.highWatermark) ?? 0 == 0)
         await cluster.shutdown()
     }
 

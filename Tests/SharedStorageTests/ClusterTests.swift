@@ -274,7 +274,9 @@ private final class Cluster {
         for number in partitions.indices { try await check(number) }
         // What one broker leaves waiting for another's is done the next time round; maintenance goes on meanwhile.
         try await eventually("everything settles") {
-            for engine in self.engines.values { try await self.persist("settle") { try await engine.settle() } }
+            for (_, engine) in self.engines.sorted(by: { $0.key < $1.key }) {
+                try await self.persist("settle") { try await engine.settle() }
+            }
             let footprint = try await self.engines[1]!.objectFootprint()
             var bytes: Int64 = 0
             for number in self.partitions.indices { bytes += try await self.log(number).sizeInBytes }
@@ -286,6 +288,6 @@ private final class Cluster {
 
     func stop() async {
         clearFaults()
-        for engine in engines.values { await engine.shutdown() }
+        for (_, engine) in engines.sorted(by: { $0.key < $1.key }) { await engine.shutdown() }
     }
 }

@@ -15,8 +15,10 @@ package enum LeaderEpochCheckpoint {
                 + epochs.entries.map { "\($0.epoch.rawValue) \($0.startOffset.rawValue)\n" }.joined())
     }
 
-    /// - Returns: nil if the text is no such file, or epochs do not rise.
+    /// - Returns: nil if the text is no such file, or is cut off, or epochs do not rise.
     package static func decode(_ bytes: ByteBuffer) -> EpochHistory? {
+        // The file is written without a sync of its own. Without its last line end the last number may lack digits.
+        guard bytes.readableBytesView.last == UInt8(ascii: "\n") else { return nil }
         var lines = String(buffer: bytes).split(separator: "\n", omittingEmptySubsequences: true)[...]
         guard lines.popFirst() == "0", let count = lines.popFirst().flatMap({ Int($0) }), count == lines.count else { return nil }
         var entries: [EpochStart] = []

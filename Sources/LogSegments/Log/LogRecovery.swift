@@ -34,6 +34,12 @@ struct LogRecovery {
                 break
             }
         }
+        // What the epoch file says of offsets that were not synced may be older than they are: their batches tell.
+        if !isClean {
+            log.state.withLock { state in
+                if state.epochs.truncateFromEnd(recoveryPoint) { state.epochsAreDirty = true }
+            }
+        }
         let replayFrom = try restoreProducers(before: checkFrom < segments.count ? segments[checkFrom].baseOffset : nil)
         for (index, segment) in segments.enumerated() {
             let isLast = index + 1 == segments.count
@@ -59,6 +65,8 @@ struct LogRecovery {
             }
         }
         try activateLast()
+        // Another crash must not bring back what was cut, beside or behind records that are written from now on.
+        if report.damage != nil { try log.synchronize([log.segments[log.segments.count - 1]], upTo: .zero) }
     }
 
     /// - Returns: The offset from which batches must be replayed to know the producers.
@@ -146,7 +154,8 @@ struct LogRecovery {
             try onDisk { () throws(DiskError) in try file.file.truncate(to: result.end) }
             log.state.withLock { $0.sizeInBytes -= size - result.end }
         }
-        try segment.storeRebuilt()
+        // Below the recovery point the next start looks at the indexes' size only.
+        try segment.storeRebuilt(atomically: segment.endOffset <= recoveryPoint)
         return result.damage != nil
     }
 

@@ -25,6 +25,11 @@ extension SegmentedLog {
             return
         }
         try active.storeIndexes(final: true)
+        if state.withLock({ $0.recoveryPoint >= $0.logEnd }) {
+            // Its records were synced while it was active, so no recovery will look at it once it has a successor: its indexes first.
+            try active.synchronizeIndexes()
+            try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
+        }
         try takeSnapshot()
         let next = try LogSegment.create(at: base, disk: disk, directory: directory)
         active.state.withLock { state in
@@ -32,13 +37,10 @@ extension SegmentedLog {
             state.forgetRecent()
             state.endOffset = base
         }
-        let isBelowRecoveryPoint = state.withLock { state in
+        state.withLock { state in
             state.segments.append(next)
             state.sealedNeedSync = true
-            return state.recoveryPoint >= state.logEnd
         }
-        // Its records were synced while it was active, so no recovery would look at it: its indexes must not be left behind.
-        if isBelowRecoveryPoint { try synchronizeSealed() }
     }
 
     /// Writes the producers' state up to the log end, unless it is there. On the log's worker only.
@@ -136,6 +138,12 @@ extension LogSegment {
         let file = try openFile()
         try onDisk { () throws(DiskError) in try file.file.synchronize() }
         guard isSealed else { return }
+        try synchronizeIndexes()
+        state.withLock { $0.needsSync = false }
+    }
+
+    /// Syncs what the index files hold, not their names.
+    func synchronizeIndexes() throws(SegmentError) {
         for kind in [SegmentFileKind.offsetIndex, .timeIndex, .transactionIndex] {
             do throws(DiskError) {
                 let index = try disk.open(path(kind), .readWrite)
@@ -145,6 +153,5 @@ extension LogSegment {
                 guard error.code == .notFound else { throw .disk(error) }
             }
         }
-        state.withLock { $0.needsSync = false }
     }
 }

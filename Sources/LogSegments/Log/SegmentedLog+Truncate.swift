@@ -50,8 +50,6 @@ extension SegmentedLog {
             }
             // Readers first: nobody may find a place that is about to go.
             segment.cut(toPosition: place.position, endOffset: newEnd)
-            let file = try segment.openFile(forWriting: true)
-            try onDisk { () throws(DiskError) in try file.file.truncate(to: place.position) }
         }
         state.withLock { state in
             state.segments = Array(segments[...index])
@@ -60,11 +58,10 @@ extension SegmentedLog {
             state.recoveryPoint = min(state.recoveryPoint, newEnd)
             if state.epochs.truncateFromEnd(newEnd) { state.epochsAreDirty = true }
         }
-        for later in segments[(index + 1)...] {
-            later.state.withLock { $0.size = 0 }
-            for kind in [SegmentFileKind.log, .offsetIndex, .timeIndex, .transactionIndex] {
-                try onDisk { () throws(DiskError) in try disk.remove(later.path(kind)) }
-            }
+        try removeFiles(ofLast: segments[(index + 1)...])
+        if case .at(let place) = place {
+            let file = try segment.openFile(forWriting: true)
+            try onDisk { () throws(DiskError) in try file.file.truncate(to: place.position) }
         }
         if wasSealed { try segment.activate(endOffset: newEnd) }
         try segment.findLargestTimestamp()
@@ -74,6 +71,19 @@ extension SegmentedLog {
         // A crash must not bring back what was cut, above records that are written from now on.
         try synchronize([segment], upTo: .zero)
         return newEnd
+    }
+
+    /// Removes the log's last segments, the very last first and durably, so that a crash on the way leaves no hole: below the recovery
+    /// point nobody would look for one.
+    private func removeFiles(ofLast later: ArraySlice<LogSegment>) throws(SegmentError) {
+        guard !later.isEmpty else { return }
+        for segment in later.reversed() {
+            segment.state.withLock { $0.size = 0 }
+            for kind in [SegmentFileKind.log, .offsetIndex, .timeIndex, .transactionIndex] {
+                try onDisk { () throws(DiskError) in try disk.remove(segment.path(kind)) }
+            }
+        }
+        try onDisk { () throws(DiskError) in try disk.synchronizeDirectory(directory) }
     }
 
     /// Producers as the log up to its end tells them: from the newest snapshot, and the batches after it.
@@ -132,7 +142,8 @@ extension SegmentedLog {
         let old = segments
         for segment in old { segment.state.withLock { $0.size = 0 } }
         try onDisk { () throws(DiskError) in
-            for entry in try disk.list(directory) where SegmentFileKind.parse(entry.name) != nil {
+            // From the end, so that a crash on the way leaves a beginning.
+            for entry in try disk.list(directory).reversed() where SegmentFileKind.parse(entry.name) != nil {
                 try disk.remove("\(directory)/\(entry.name)")
             }
         }
@@ -168,6 +179,8 @@ extension LogSegment {
             state.transactionsStored = -1
             state.offsetsStored = 0
             state.timesStored = 0
+            // As in a fresh file, whose first batch gets no entry: it would read as the index's end.
+            state.bytesSinceIndexEntry = 0
         }
     }
 

@@ -58,12 +58,12 @@ extension LogSegment {
     }
 
     /// Writes indexes that were made anew.
-    func storeRebuilt() throws(SegmentError) {
+    func storeRebuilt(atomically: Bool) throws(SegmentError) {
         if state.withLock({ $0.transactions?.entries.isEmpty ?? true }) {
             try onDisk { () throws(DiskError) in try disk.remove(path(.transactionIndex)) }
             state.withLock { $0.transactionsStored = 0 }
         }
-        try storeIndexes(final: true)
+        try storeIndexes(final: true, atomically: atomically)
     }
 
     /// Notes a batch while a trusted log's last segment is walked.

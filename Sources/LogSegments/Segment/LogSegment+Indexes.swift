@@ -97,8 +97,9 @@ extension LogSegment {
     }
 
     /// Writes what the index files lack. `final`: nothing more will come, so the largest timestamp gets its entry.
-    /// `trims`: whatever the files hold beyond is cut off.
-    func storeIndexes(final: Bool, trims: Bool = false) throws(SegmentError) {
+    /// `trims`: whatever the files hold beyond is cut off. `atomically`: a crash leaves the old files or the new ones, durable on
+    /// return; for indexes made anew, of which nothing is stored yet.
+    func storeIndexes(final: Bool, trims: Bool = false, atomically: Bool = false) throws(SegmentError) {
         let pending = state.withLock { state -> (ByteBuffer, Int64, ByteBuffer, Int64, ByteBuffer?)? in
             guard var times = state.times, let offsets = state.offsets else { return nil }
             if final, let timestamp = state.maxTimestamp, timestamp != .none {
@@ -115,9 +116,18 @@ extension LogSegment {
             )
         }
         guard let (offsets, offsetsAt, times, timesAt, transactions) = pending else { return }
-        try store(offsets, at: offsetsAt, .offsetIndex, trims: final || trims)
-        try store(times, at: timesAt, .timeIndex, trims: final || trims)
-        if let transactions { try store(transactions, at: 0, .transactionIndex, trims: true) }
+        if atomically {
+            precondition(offsetsAt == 0 && timesAt == 0, "indexes are replaced as a whole")
+            try onDisk { () throws(DiskError) in
+                try disk.replaceFile(path(.offsetIndex), with: offsets)
+                try disk.replaceFile(path(.timeIndex), with: times)
+                if let transactions { try disk.replaceFile(path(.transactionIndex), with: transactions) }
+            }
+        } else {
+            try store(offsets, at: offsetsAt, .offsetIndex, trims: final || trims)
+            try store(times, at: timesAt, .timeIndex, trims: final || trims)
+            if let transactions { try store(transactions, at: 0, .transactionIndex, trims: true) }
+        }
         state.withLock { state in
             state.offsetsStored = state.offsets?.entries.count ?? 0
             state.timesStored = state.times?.entries.count ?? 0
@@ -126,7 +136,15 @@ extension LogSegment {
     }
 
     /// Makes both indexes anew from the batches' headers, in memory and in the files.
-    func rebuildIndexes() throws(SegmentError) {
+    private func rebuildIndexes() throws(SegmentError) {
+        // One reader at a time; who waited finds them made.
+        try rebuild.withLock { _ throws(SegmentError) in
+            if state.withLock({ $0.offsets != nil && $0.times != nil && $0.maxTimestamp != nil }) { return }
+            try rebuildIndexesAlone()
+        }
+    }
+
+    private func rebuildIndexesAlone() throws(SegmentError) {
         let file = try openFile()
         let (size, endOffset) = state.withLock { ($0.size, $0.endOffset) }
         var fresh = State(size: 0, endOffset: baseOffset, isSealed: false, offsetOfMaxTimestamp: baseOffset)
@@ -148,7 +166,8 @@ extension LogSegment {
             state.offsetOfMaxTimestamp = fresh.offsetOfMaxTimestamp
             state.firstTimestamp = fresh.firstTimestamp
         }
-        try storeIndexes(final: true)
+        // Readers trust what a sealed segment's files hold, and so does the next start.
+        try storeIndexes(final: true, atomically: isSealed)
     }
 
     /// Kafka's default `index.interval.bytes`; how dense an index is has no bearing on its meaning.

@@ -58,6 +58,8 @@ package final class LogSegment: Sendable {
     package let disk: any Disk
     let directory: String
     let state: Mutex<State>
+    /// Held while the indexes are made anew.
+    let rebuild = Mutex<Void>(())
 
     init(baseOffset: Offset, disk: any Disk, directory: String, state: consuming State) {
         self.baseOffset = baseOffset

@@ -88,6 +88,7 @@ extension ReplicatedPartition {
         state.withLock { $0.highWatermark = min($0.highWatermark, end) }
         let before = log.logEnd
         let after = try log.truncate(to: end)
+        try context.registry.lowerCheckpoints(of: self)
         state.withLock { $0.highWatermark = min($0.highWatermark, after) }
         context.logger.info(
             "log truncated", metadata: ["partition": "\(partition)", "from": "\(before)", "to": "\(after)"])
@@ -108,6 +109,7 @@ extension ReplicatedPartition {
                 throw .corrupt("\(partition): the leader sent offset \(first.baseOffset), \(log.logEnd) was asked for")
             }
             try log.restart(at: first.baseOffset, logStart: first.baseOffset, epochs: log.epochs, producerSnapshot: nil)
+            try context.registry.lowerCheckpoints(of: self)
         }
         let (_, failure) = log.append([AppendChunk(asGiven: batches)])
         if let failure { throw failure }
@@ -153,6 +155,7 @@ extension ReplicatedPartition {
             metadata: ["partition": "\(partition)", "at": "\(leader.logStart)", "instead of": "\(log.logStart)..\(log.logEnd)"])
         state.withLock { $0.highWatermark = leader.logStart }
         try log.restart(at: leader.logStart, logStart: leader.logStart, epochs: EpochHistory(), producerSnapshot: nil)
+        try context.registry.lowerCheckpoints(of: self)
         return true
     }
 }

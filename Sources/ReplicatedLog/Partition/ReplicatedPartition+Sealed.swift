@@ -45,6 +45,7 @@ extension ReplicatedPartition: SealedSegmentSource {
                 at: offset, logStart: logStart, epochs: EpochHistory(epochs),
                 producerSnapshot: producerSnapshot.map { ByteBuffer(bytes: $0) })
             try self.context.registry.storeLogStarts(self.volume)
+            try self.context.registry.lowerCheckpoints(of: self)
         }
         tellProgress()
     }

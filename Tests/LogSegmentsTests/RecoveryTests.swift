@@ -1,0 +1,155 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import LogModel
+import LogSegments
+import NIOCore
+import RuntimeEnvironment
+import SimulationKit
+import Synchronization
+import Testing
+
+/// What an unclean stop must not do: each found by the model's walks, and here by itself.
+@Suite struct RecoveryTests {
+    /// Segments of three batches, two records each; one index entry per batch but the first.
+    private func open(
+        _ disk: SimulatedDisk, recoveryPoint: Offset = .zero, isClean: Bool = false
+    ) throws -> (log: SegmentedLog, report: RecoveryReport) {
+        var settings = SegmentSettings()
+        settings.segmentBytes = 1_000
+        settings.indexIntervalBytes = 1
+        return try SegmentedLog.open(
+            disk: disk, directory: "t-0", settings: settings,
+            opening: LogOpening(logStart: .zero, recoveryPoint: recoveryPoint, isClean: isClean))
+    }
+
+    private func disk(_ seed: UInt64) throws -> SimulatedDisk {
+        let disk = SimulatedDisk(seed: seed)
+        try disk.makeDirectory("t-0")
+        try disk.synchronizeDirectory("")
+        return disk
+    }
+
+    private func append(_ count: Int, records: Int = 2, epoch: Int32 = 0, to log: SegmentedLog) throws {
+        for _ in 0..<count {
+            let end = log.logEnd
+            let records = (0..<records).map { index in
+                Record(
+                    timestamp: Timestamp(1_000 + end.rawValue + Int64(index)), key: nil,
+                    value: ByteBuffer(repeating: UInt8(truncatingIfNeeded: end.rawValue), count: 120))
+            }
+            let batch = try RecordBatches(verifying: RecordBatchBuilder.batch(of: records))
+            let (written, failure) = log.append(
+                [AppendChunk(batch, baseOffset: end, epoch: LeaderEpoch(epoch), logAppendTime: nil)])
+            try #require(written == 1 && failure == nil)
+        }
+    }
+
+    /// Offsets of the batches that a reader finds, from the log start to the log end.
+    private func offsets(_ log: SegmentedLog) throws -> [Int64] {
+        var found: [Int64] = []
+        var next = log.logStart
+        while next < log.logEnd {
+            let slices = try #require(
+                try log.read(from: next, to: log.logEnd, maxBytes: 1, minOneBatch: true, mayRead: true))
+            let batches = try RecordBatches(verifying: try slices.contiguous())
+            let last = try #require(batches.entries.last, "nothing at \(next) of \(log.logEnd)")
+            found += batches.entries.map(\.header.baseOffset.rawValue)
+            next = last.header.endOffset
+        }
+        return found
+    }
+
+    @Test(arguments: UInt64(0)..<16)
+    func whatARecoveryCutStaysCutThroughAPowerCut(_ seed: UInt64) throws {
+        var disk = try disk(seed)
+        var log = try open(disk).log
+        try append(8, to: log)
+        try log.synchronize()
+        disk.corrupt("t-0/00000000000000000000.log", at: 400)
+        disk = disk.crash(.processKill)
+        var report: RecoveryReport
+        (log, report) = try open(disk)
+        #expect(report.damage != nil && log.logEnd == Offset(2))
+        disk = disk.crash(.powerCut)
+        (log, report) = try open(disk)
+        #expect(report.damage == nil && log.logEnd == Offset(2))
+    }
+
+    @Test func anEpochFileWithoutItsLastDigitsIsNone() {
+        #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 63\n"))?.entries.count == 2)
+        #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 6")) == nil)
+    }
+
+    @Test func batchesAboveTheRecoveryPointTellTheirEpochsRatherThanAnOlderFile() throws {
+        let disk = try disk(1)
+        var log = try open(disk).log
+        try append(3, epoch: 9, to: log)
+        try disk.replaceFile("t-0/\(LeaderEpochCheckpoint.fileName)", with: ByteBuffer(string: "0\n2\n8 0\n9 4\n"))
+        log = try open(disk.crash(.processKill)).log
+        #expect(log.epochs.entries == [EpochStart(epoch: LeaderEpoch(9), startOffset: .zero)])
+    }
+
+    @Test func aFirstBatchAfterATruncationToNothingHasNoIndexEntry() throws {
+        let disk = try disk(1)
+        let log = try open(disk).log
+        try append(1, to: log)
+        #expect(try log.truncate(to: Offset(1)) == .zero)
+        try append(2, records: 1, to: log)
+        try log.roll()
+        let index = try disk.readFile("t-0/00000000000000000000.index")
+        #expect(OffsetIndex(decoding: index, logSize: 1_000)?.entries.map(\.relativeOffset) == [1])
+    }
+
+    @Test(arguments: UInt64(0)..<16)
+    func anIndexMadeAnewIsWholeAfterAPowerCut(_ seed: UInt64) throws {
+        var disk = try disk(seed)
+        var log = try open(disk).log
+        try append(8, to: log)
+        try log.close()
+        let path = "t-0/00000000000000000000.index"
+        let index = try disk.readFile(path)
+        // Entries that do not rise: sane by size, and damaged.
+        var damaged = index
+        damaged.setInteger(Int32.max, at: damaged.readerIndex)
+        try disk.replaceFile(path, with: damaged)
+        log = try open(disk, recoveryPoint: Offset(16), isClean: true).log
+        _ = try offsets(log)
+        #expect(try log.firstRecord(atOrAfter: Timestamp(1_003), in: .zero..<log.logEnd)?.0 == Offset(3))
+        disk = disk.crash(.powerCut)
+        log = try open(disk, recoveryPoint: Offset(16)).log
+        for time in Int64(1_000)..<1_016 {
+            #expect(
+                try log.firstRecord(atOrAfter: Timestamp(time), in: .zero..<log.logEnd)?.0 == Offset(time - 1_000))
+        }
+    }
+
+    /// Three segments are synced; a truncation into the first is stopped after each of its changes.
+    @Test(arguments: 0..<16, UInt64(0)..<4)
+    func aTruncationThatIsCutShortLeavesNoHole(_ changes: Int, _ seed: UInt64) throws {
+        var disk = try disk(seed)
+        var log = try open(disk).log
+        try append(9, to: log)
+        try log.roll()
+        try log.synchronize()
+        let synced = log.recoveryPoint
+        let left = Mutex(changes)
+        disk.setFault { operation in
+            switch operation.kind {
+            case .open, .read, .list: nil
+            default:
+                left.withLock { left in
+                    left -= 1
+                    return left < 0 ? .inputOutput : nil
+                }
+            }
+        }
+        _ = try? log.truncate(to: Offset(3))
+        disk.setFault(nil)
+        disk = disk.crash(.powerCut)
+        log = try open(disk, recoveryPoint: synced).log
+        #expect(log.logEnd >= Offset(2) && log.logEnd <= Offset(18))
+        #expect(try offsets(log) == (0..<log.logEnd.rawValue / 2).map { $0 * 2 })
+    }
+}
