@@ -23,6 +23,21 @@ import Testing
         #expect(configuration.unknownKeys.isEmpty)
     }
 
+    @Test func cachesAndBuffersAreSharesOfTheMemoryBudgetUnlessGiven() throws {
+        for budget in [nil, 64 << 20, 4 << 30] as [Int64?] {
+            let configuration = try configuration(budget.map { ["memory.budget.bytes": "\($0)"] } ?? [:])
+            let bytes = budget ?? 512 << 20
+            #expect(configuration.memory.bytes == bytes)
+            let shares =
+                Int64(configuration.queuedMaxRequestBytes + configuration.tailCacheBytes + configuration.chunkCacheBytes)
+                + configuration.logCacheBytes + configuration.blockCacheBytes + 2 * configuration.memory.indexes
+            // What remains is for appends of requests answered already, and for answers.
+            #expect(shares > bytes / 2 && shares <= bytes - bytes / 8)
+        }
+        let given = try configuration(["queued.max.request.bytes": "300000000", "log.cache.bytes": "2000000"])
+        #expect(given.queuedMaxRequestBytes == 300_000_000 && given.logCacheBytes == 2_000_000)
+    }
+
     @Test func anUnknownKeyIsNamedNotRefused() throws {
         let configuration = try configuration(["log.dri": "/data", "num.partitions": "3"])
         #expect(configuration.unknownKeys == ["log.dri"])

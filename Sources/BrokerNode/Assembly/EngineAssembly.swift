@@ -67,6 +67,10 @@ struct EngineAssembly {
         settings.replicaFetchMaxBytes = configuration.replicaFetchMaxBytes
         settings.replicaFetchResponseMaxBytes = configuration.replicaFetchResponseMaxBytes
         settings.retentionCheckInterval = configuration.retentionCheckInterval
+        let engines = configuration.enabledModes.intersection(["isr", "tiered"]).count
+        settings.tailCacheBytesMax = configuration.tailCacheBytes / max(1, engines)
+        // Room for whatever requests may hold and one more, so that it is requests that wait, not appends that are refused.
+        settings.queuedBytesMax = configuration.queuedMaxRequestBytes + configuration.socketRequestMaxBytes
         let registration = registration
         return ReplicatedLogEngine(
             brokerID: configuration.nodeID, volumes: [try volume()], environment: environment, meters: meters,
@@ -81,6 +85,8 @@ struct EngineAssembly {
     private func tiered(_ objectStore: any ObjectStore) throws -> TieredEngine {
         var settings = TieredSettings()
         settings.taskInterval = configuration.remoteLogTaskInterval
+        settings.chunkCacheBytes = configuration.chunkCacheBytes
+        settings.indexCacheBytes = Int(configuration.memory.indexes)
         if let problem = settings.problem { throw ConfigurationError(problem) }
         let tail = try replicated(directory: "tiered", name: "tiered")
         let engine = TieredEngine(
@@ -103,6 +109,7 @@ struct EngineAssembly {
         settings.blockBytes = Int(configuration.objectBlockBytes)
         settings.logCacheBytes = configuration.logCacheBytes
         settings.blockCacheBytes = Int(configuration.blockCacheBytes)
+        settings.indexCacheBytes = Int(configuration.memory.indexes)
         settings.destroyedObjectGrace = configuration.objectDeleteRetention
         if let problem = settings.problem { throw ConfigurationError(problem) }
         let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)

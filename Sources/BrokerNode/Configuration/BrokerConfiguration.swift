@@ -33,7 +33,12 @@ package struct BrokerConfiguration: Sendable {
     package var replicaFetchResponseMaxBytes: Int
     package var retentionCheckInterval: Duration
     package var socketRequestMaxBytes: Int
+    /// `memory.budget.bytes`: what the settings below default to shares of.
+    package var memory: MemoryBudget
     package var queuedMaxRequestBytes: Int
+    /// `log.tail.cache.bytes`, of all engines with segments together.
+    package var tailCacheBytes: Int
+    package var chunkCacheBytes: Int
     package var connectionsMaxIdle: Duration
 
     package var walCapacityBytes: Int64
@@ -121,7 +126,12 @@ package struct BrokerConfiguration: Sendable {
         retentionCheckInterval = try values.duration(
             "log.retention.check.interval.ms", default: 300_000, in: 1...Int64.max / 1_000_000)
         socketRequestMaxBytes = Int(try values.integer("socket.request.max.bytes", default: 100 << 20, in: 1024...1 << 30))
-        queuedMaxRequestBytes = Int(try values.integer("queued.max.request.bytes", default: 256 << 20, in: 1 << 20...1 << 40))
+        memory = MemoryBudget(
+            bytes: try values.integer("memory.budget.bytes", default: MemoryBudget.standardBytes, in: 64 << 20...1 << 44))
+        queuedMaxRequestBytes = Int(
+            try values.integer("queued.max.request.bytes", default: memory.requests, in: 1 << 20...1 << 40))
+        tailCacheBytes = Int(try values.integer("log.tail.cache.bytes", default: memory.tails, in: 0...1 << 44))
+        chunkCacheBytes = Int(try values.integer("remote.log.chunk.cache.bytes", default: memory.chunks, in: 1 << 20...1 << 44))
         connectionsMaxIdle = try values.duration("connections.max.idle.ms", default: 600_000, in: 1_000...Int64.max / 1_000_000)
 
         walCapacityBytes = try values.integer("wal.capacity.bytes", default: 256 << 20, in: 1 << 20...1 << 40)
@@ -134,8 +144,8 @@ package struct BrokerConfiguration: Sendable {
         walUploadInterval = try values.duration("wal.upload.interval.ms", default: 60_000, in: 10...86_400_000)
         streamObjectSplitBytes = try values.integer("stream.object.split.bytes", default: 8 << 20, in: 1 << 10...1 << 40)
         objectBlockBytes = try values.integer("object.block.bytes", default: 512 << 10, in: 4 << 10...64 << 20)
-        logCacheBytes = try values.integer("log.cache.bytes", default: 256 << 20, in: 1 << 20...1 << 44)
-        blockCacheBytes = try values.integer("block.cache.bytes", default: 128 << 20, in: 1 << 20...1 << 44)
+        logCacheBytes = try values.integer("log.cache.bytes", default: memory.logCache, in: 1 << 20...1 << 44)
+        blockCacheBytes = try values.integer("block.cache.bytes", default: memory.blocks, in: 1 << 20...1 << 44)
         objectDeleteRetention = try values.duration("object.delete.retention.ms", default: 60_000, in: 0...86_400_000)
         remoteLogTaskInterval = try values.duration("remote.log.manager.task.interval.ms", default: 30_000, in: 10...86_400_000)
 
