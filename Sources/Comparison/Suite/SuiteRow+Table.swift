@@ -86,7 +86,7 @@ extension SuiteRow {
     }()
 
     private static let catchingUp = SuiteRow(
-        "catch-up", "read from the object store, beside producers of another topic", .catchUp(bytes: 384 << 20)
+        "catch-up", "read from the object store, beside producers of another topic", .catchUp(bytes: 1 << 30)
     )
     .with {
         $0.modes = ["shared"]

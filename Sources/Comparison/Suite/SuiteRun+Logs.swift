@@ -30,11 +30,11 @@ extension SuiteRun {
             let chosen = (0..<200).map { _ in Int.random(in: 0..<gibibytes) }
             figures.add(
                 try await lookUp(
-                    // One batch at the segment's beginning, one at its end.
-                    chosen.flatMap {
-                        [Int64($0) * SparseLog.offsetsPerSegment + 3, Int64($0 + 1) * SparseLog.offsetsPerSegment - 3]
-                    },
-                    times: chosen.map { SparseLog.timestamps(ofSegment: $0).1 }, topic: topic, cluster))
+                    // The batch at the segment's beginning, and the last record of the one at its end, which its index names.
+                    chosen.flatMap { segment in
+                        let base = Int64(segment) * SparseLog.offsetsPerSegment
+                        return [base + 3, base + SparseLog.offsetsPerSegment - 1]
+                    }, times: chosen.map { SparseLog.timestamps(ofSegment: $0).0 }, topic: topic, cluster))
             return figures
         }
     }
@@ -83,11 +83,12 @@ extension SuiteRun {
             _ = try await cluster.restart(after: SIGTERM)
             var figures = Figures()
             let bare = try await rangedGets(turn)
-            let alone = try await tail(turn, cluster, seconds: 3)
+            let alone = try await tail(turn, cluster)
             figures.add(Figure.tailAlone, alone, "s")
             let running = cluster
-            async let beside = tail(turn, running, seconds: 3)
-            try await Task.sleep(for: .milliseconds(500))
+            async let beside = tail(turn, running)
+            // The producer's first requests, which open the partition, are behind it.
+            try await Task.sleep(for: .seconds(plan.warmupSeconds + 0.1))
             let read = try await LoadGenerator.withOwnLoops(progress: { _ in }) { generator in
                 try await generator.readThrough(topic: "old", bootstrap: running.bootstrap)
             }
@@ -103,13 +104,12 @@ extension SuiteRun {
     }
 
     /// Response p99 of 1,000 records/s.
-    private func tail(_ turn: Turn, _ cluster: SuiteCluster, seconds: Double) async throws -> Double {
+    private func tail(_ turn: Turn, _ cluster: SuiteCluster) async throws -> Double {
         var load = SuiteRow.Produce()
         load.recordsPerSecond = 1_000
         load.batchBytes = 131_072
-        var bench = bench(load, turn, cluster, seconds: seconds)
+        var bench = bench(load, turn, cluster, seconds: 2)
         bench.workload.existingTopicList = ["tail"]
-        bench.workload.warmupDurationMinutes = 0
         return try Self.figures(of: try await runBench(bench) { _ in }, load).median(Figure.responseP99)!
     }
 

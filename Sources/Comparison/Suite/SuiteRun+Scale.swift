@@ -86,7 +86,7 @@ extension SuiteRun {
         let client = KafkaClient(
             bootstrap: try BrokerAddress.list(parsing: cluster.bootstrap), clientID: "ninefold-bench",
             group: MultiThreadedEventLoopGroup.singleton, clock: RuntimeEnvironment.system.clock, requestTimeout: .seconds(120),
-            retryLimit: .seconds(120))
+            retryLimit: .seconds(20))
         do {
             let value = try await body(client)
             await client.close()
