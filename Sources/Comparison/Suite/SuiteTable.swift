@@ -21,11 +21,9 @@ package struct SuiteTable: Sendable {
             lines.append(isLoad ? Self.line("  " + result.mode, cells(result)) : "  \(result.mode)")
             lines += result.marks.filter { !isLoad || $0.mark.figure != Figure.brokerCPU }.map { "      " + Self.judgement($0) }
             let marked = Set(result.marks.map(\.mark.figure))
-            let others =
-                isLoad ? [Figure.endToEndP50, Figure.endToEndP99, Figure.endToEndP999] : result.figures.spreads.keys.sorted()
-            lines += others.filter { !marked.contains($0) }.compactMap { name in
-                result.figures[name].map { "      \(name): \(Self.text($0))" }
-            }
+            lines += result.figures.spreads.keys.sorted()
+                .filter { !marked.contains($0) && !(isLoad && Self.columns.contains($0)) }
+                .compactMap { name in result.figures[name].map { "      \(name): \(Self.text($0))" } }
         }
         lines += ["", Self.legend, SuitePlan.settingsNote]
         let missing = results.flatMap { result in
