@@ -43,7 +43,8 @@ package struct CompareRun {
             modes.append(result)
             if !plan.keep {
                 Self.removeData(places)
-                try await Self.removeObjects(places, mode: mode, objectStore)
+                // What was measured is not lost with what could not be removed.
+                do { try await Self.removeObjects(places, mode: mode, objectStore) } catch { progress("\(mode): \(error)") }
             }
         }
         let places = ModePlaces(plan, mode: plan.modes[0])
