@@ -43,7 +43,8 @@ extension HTMLReport {
         }
         for sheet in sheets {
             let cost = mode.cost.first { $0.prices == sheet }
-            facts.append(("a month, \(sheet)", cost.map { Format.money($0.perMonth, $0.currency) }, .computed))
+            let without = cost?.notPriced.contains(PriceSheet.Role.brokerHour.rawValue) == true ? ", no brokers" : ""
+            facts.append(("a month, \(sheet)\(without)", cost.map { Format.money($0.perMonth, $0.currency) }, .computed))
         }
         return facts
     }
@@ -51,7 +52,7 @@ extension HTMLReport {
     private static func model(of mode: String) -> String {
         switch mode {
         case "isr": "Apache Kafka's replicated log"
-        case "tiered": "replicated log, old segments as objects"
+        case "tiered": "replicated tail, then objects"
         case "shared": "one write-ahead log, then objects"
         default: "another engine"
         }
