@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+internal import LogModel
 package import NIOCore
 
 /// Why bytes from a peer are not frames.
@@ -63,7 +64,8 @@ package struct FrameAssembler {
         }
         // Frames of one size follow each other: with room for exactly one (and a little) the next is received without a copy.
         let predicted = lastFrameBytes + Self.prefixBytes + lastFrameBytes / 16
-        return Self.window(of: max(Self.freshBufferBytes, min(predicted, Self.predictedBytesMax)), allocator: allocator)
+        guard predicted > Self.freshBufferBytes else { return allocator.buffer(capacity: Self.freshBufferBytes) }
+        return ByteBuffer(roomFor: min(predicted, Self.predictedBytesMax))
     }
 
     package mutating func append(_ incoming: ByteBuffer) {
@@ -116,7 +118,7 @@ package struct FrameAssembler {
             }
             if begun!.writableBytes < missing {
                 let wanted = Self.windowBytes(needed: needed, held: begun!.readableBytes + part.readableBytes)
-                var larger = Self.window(of: wanted, allocator: ByteBufferAllocator())
+                var larger = ByteBuffer(roomFor: wanted)
                 larger.writeImmutableBuffer(begun!)
                 begun = larger
             }
@@ -138,7 +140,8 @@ package struct FrameAssembler {
         if framesOfCurrent == 0, room >= wanted {
             begun = current
         } else {
-            var window = Self.window(of: wanted, allocator: ByteBufferAllocator())
+            // Exactly so much: a socket read would fill any more with the frame after this one.
+            var window = ByteBuffer(roomFor: wanted)
             window.writeImmutableBuffer(current)
             begun = window
         }
@@ -158,15 +161,5 @@ package struct FrameAssembler {
         guard length >= 0 else { throw .negativeLength(length) }
         guard length <= max else { throw .tooLarge(length: Int(length), max: max) }
         return Int(length)
-    }
-
-    /// An empty buffer that takes exactly `bytes`: allocations are rounded up to a power of two, and a socket read would fill
-    /// the rest with the frame after this one.
-    private static func window(of bytes: Int, allocator: ByteBufferAllocator) -> ByteBuffer {
-        var buffer = allocator.buffer(capacity: bytes)
-        buffer.moveWriterIndex(to: bytes)
-        var window = buffer.readSlice(length: bytes)!
-        window.moveWriterIndex(to: 0)
-        return window
     }
 }
