@@ -219,7 +219,7 @@ public struct RecordBatches: Sendable {
     public func copiedToSize() -> RecordBatches {
         guard buffer.storageCapacity > 2 * buffer.readableBytes + 4096 else { return self }
         var copy = self
-        copy.buffer = ByteBuffer(bytes: buffer.readableBytesView)
+        copy.buffer = ByteBuffer(copyToSizeOf: buffer)
         return copy
     }
 }

@@ -31,6 +31,18 @@ package final class ObjectReader: Sendable {
         indexes.withLock { $0.insert(index, for: object, cost: index.entries.count * ObjectFormat.indexEntrySize + 64) }
     }
 
+    /// Booked with all the memory it holds on to.
+    private func keep(_ block: DataBlock, of object: ObjectID, at position: Int64) {
+        let cost = block.data.storageCapacity + Self.blockOverheadBytes
+        blocks.withLock { $0.insert(block, for: BlockKey(object: object, position: position), cost: cost) }
+    }
+
+    /// What the cache keeps beside a block's bytes, about.
+    private static let blockOverheadBytes = 128
+
+    /// Bytes of memory that cached blocks take.
+    package var cachedBlockBytes: Int { blocks.withLock { $0.cost } }
+
     func index(of range: RangeRecord) async throws(LogError) -> ObjectIndex {
         if let index = indexes.withLock({ $0.value(range.object) }) { return index }
         let bytes = try await get(range, range.indexPosition..<range.objectBytes)
@@ -105,14 +117,11 @@ package final class ObjectReader: Sendable {
             do throws(ObjectFormatError) {
                 var block = try DataBlock(decoding: slice, entry: entry)
                 if keepsBlocks {
-                    // A slice keeps the whole answer alive: what is cached is copied to its size.
-                    if entries.count > 1 { block.data = ByteBuffer(bytes: block.data.readableBytesView) }
-                    let kept = block
-                    blocks.withLock {
-                        $0.insert(
-                            kept, for: BlockKey(object: range.object, position: entry.position), cost: kept.data.readableBytes + 128
-                        )
+                    // A slice keeps the whole answer alive: unless the block is nearly all of it, what is cached is copied to its size.
+                    if block.data.storageCapacity > block.data.readableBytes + block.data.readableBytes / 8 {
+                        block.data = ByteBuffer(copyToSizeOf: block.data)
                     }
+                    keep(block, of: range.object, at: entry.position)
                 }
                 fetched.append(block)
             } catch {

@@ -116,9 +116,7 @@ actor ChunkCache {
                             .corrupt, "object \(object) is shorter than its \(size) bytes; it was cut off or replaced")
                     }
                     // A copy, so that one chunk does not keep its whole run.
-                    var copy = ByteBuffer()
-                    copy.writeImmutableBuffer(slice)
-                    return copy
+                    return ByteBuffer(copyToSizeOf: slice)
                 } catch {
                     self.remove(key)
                     throw error
