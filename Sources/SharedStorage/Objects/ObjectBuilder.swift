@@ -55,7 +55,7 @@ package struct ObjectBuilder {
     package var recordBytes: Int64 { pieces.reduce(0) { $0 + $1.recordBytes } }
 
     /// Adds a stream's chunks. Each begins where, or (sparse offsets) after, the one before ended.
-    package mutating func add(_ stream: StreamID, _ chunks: some Sequence<Chunk>) {
+    package mutating func add(_ stream: StreamID, _ chunks: [Chunk]) {
         precondition(pieces.last.map { $0.stream < stream } ?? true, "streams are added once each, in order")
         for chunk in chunks { append(chunk, of: stream) }
         endBlock(of: stream)
@@ -102,7 +102,7 @@ package struct ObjectBuilder {
                 stream: stream, batchCount: batchCount, start: first.start, end: last.end,
                 maxTimestamp: pending.reduce(.none) { max($0, $1.maxTimestamp) }, position: position, length: length))
         buffers.append(header)
-        buffers += pending.map(\.data)
+        for chunk in pending { buffers.append(chunk.data) }
         position += length
         pending.removeAll(keepingCapacity: true)
         pendingBytes = 0
