@@ -20,6 +20,7 @@ extension SegmentedLog {
     package func append(_ chunks: [AppendChunk]) -> (written: Int, failure: SegmentError?) {
         var group = WriteGroup()
         do throws(SegmentError) {
+            group.reserve(min(chunks.reduce(0) { $0 + $1.batchCount }, Self.batchesReservedMax))
             for (index, chunk) in chunks.enumerated() {
                 try add(chunk, to: &group)
                 if group.sizeInBytes >= Self.writeBytesMax || index == chunks.count - 1 { try write(&group) }
@@ -36,11 +37,21 @@ extension SegmentedLog {
         var buffers: [ByteBuffer] = []
         var batches: [(header: RecordBatchHeader, control: ControlRecord?, bytes: TailCache.Entry?)] = []
         var sizeInBytes = 0
+
+        /// Makes room for so many batches, each in two buffers.
+        mutating func reserve(_ count: Int) {
+            batches.reserveCapacity(count)
+            buffers.reserveCapacity(2 * count)
+        }
     }
+
+    /// Batches of one call for which room is made at once; beyond, a write of them is due soon in any case.
+    private static let batchesReservedMax = 1_024
 
     private func add(_ chunk: AppendChunk, to group: inout WriteGroup) throws(SegmentError) {
         var start = 0
-        for (index, header) in chunk.headers.enumerated() {
+        for index in 0..<chunk.batchCount {
+            let header = chunk.header(index)
             if mustRoll(before: header, pending: group) {
                 if index > start { chunk.gather(start..<index, into: &group.buffers) }
                 start = index
@@ -54,7 +65,7 @@ extension SegmentedLog {
                 ))
             group.sizeInBytes += header.sizeInBytes
         }
-        chunk.gather(start..<chunk.headers.count, into: &group.buffers)
+        chunk.gather(start..<chunk.batchCount, into: &group.buffers)
     }
 
     private func mustRoll(before header: RecordBatchHeader, pending group: WriteGroup) -> Bool {

@@ -25,11 +25,12 @@ package final class TailCache: Sendable {
     /// Bytes of memory that kept batches hold on to.
     package var bytes: Int { taken.load(ordering: .relaxed) }
 
-    /// Keeps a batch; nil if there is no room.
+    /// Keeps a batch, whose bytes lie in two buffers; nil if there is no room.
     ///
     /// A slice holds all of its receive buffer, so that is what it is charged; a batch that is a small part of one is copied.
-    func keep(_ parts: [ByteBuffer], sizeInBytes: Int) -> Entry? {
-        let held = parts.reduce(0) { $0 + $1.storageCapacity }
+    func keep(_ prefix: ByteBuffer, _ rest: ByteBuffer) -> Entry? {
+        let sizeInBytes = prefix.readableBytes + rest.readableBytes
+        let held = prefix.storageCapacity + rest.storageCapacity
         let isSlice = held <= Self.slackMax * sizeInBytes
         let charge = isSlice ? held : sizeInBytes
         guard charge <= logBytesMax else { return nil }
@@ -37,11 +38,11 @@ package final class TailCache: Sendable {
             taken.wrappingSubtract(charge, ordering: .relaxed)
             return nil
         }
-        guard !isSlice else { return Entry(parts: parts, charge: charge, cache: self) }
-        var copy = ByteBuffer()
-        copy.reserveCapacity(sizeInBytes)
-        for part in parts { copy.writeImmutableBuffer(part) }
-        return Entry(parts: [copy], charge: charge, cache: self)
+        guard !isSlice else { return Entry(prefix, rest, charge: charge, cache: self) }
+        var copy = ByteBuffer(roomFor: sizeInBytes)
+        copy.writeImmutableBuffer(prefix)
+        copy.writeImmutableBuffer(rest)
+        return Entry(copy, nil, charge: charge, cache: self)
     }
 
     /// How much more than itself a batch may hold on to before it is copied.
@@ -49,12 +50,15 @@ package final class TailCache: Sendable {
 
     /// One batch's bytes. Its room is given back when nobody holds it.
     final class Entry: Sendable {
-        let parts: [ByteBuffer]
+        let first: ByteBuffer
+        /// What follows `first`, where it is not the whole batch.
+        let rest: ByteBuffer?
         let charge: Int
         private let cache: TailCache
 
-        init(parts: [ByteBuffer], charge: Int, cache: TailCache) {
-            self.parts = parts
+        init(_ first: ByteBuffer, _ rest: ByteBuffer?, charge: Int, cache: TailCache) {
+            self.first = first
+            self.rest = rest
             self.charge = charge
             self.cache = cache
         }
@@ -99,7 +103,8 @@ extension LogSegment.State {
         var slices: [LogSlice] = []
         while index < recent.count, recent[index].position < end {
             guard let bytes = recent[index].bytes else { return nil }
-            for part in bytes.parts { slices.append(.bytes(part)) }
+            slices.append(.bytes(bytes.first))
+            if let rest = bytes.rest { slices.append(.bytes(rest)) }
             index += 1
         }
         let covered = index < recent.count ? recent[index].position : size

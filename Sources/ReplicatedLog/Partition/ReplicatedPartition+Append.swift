@@ -42,7 +42,7 @@ extension ReplicatedPartition {
         }
         let time = state.configuration.stampsLogAppendTime ? Timestamp(context.environment.clock.wallMilliseconds()) : nil
         let chunk = AppendChunk(batches, baseOffset: state.nextOffset, epoch: leader.leaderEpoch, logAppendTime: time)
-        for header in chunk.headers { state.producers.record(header) }
+        for index in 0..<chunk.batchCount { state.producers.record(chunk.header(index)) }
         state.nextOffset = chunk.endOffset
         let signal = acks == .none ? DurabilitySignal.completed : DurabilitySignal()
         state.queue.append(Queued(chunk: chunk, signals: [(acks, signal)]))
