@@ -17,6 +17,7 @@ private final class Ring: WALClient {
     let disk: PosixDisk
     let log: WriteAheadLog
     let stream = StreamID(topicID: TopicID(high: 1, low: 2), partition: 3)
+    let groupMark = WALGroupMark()
     private let durable = Mutex<[Range<Offset>]>([])
     private let failure = Mutex<LogError?>(nil)
 

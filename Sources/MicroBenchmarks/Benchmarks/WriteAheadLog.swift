@@ -62,6 +62,7 @@ extension MicroBenchmark {
     }
 
     private final class Client: WALClient {
+        let groupMark = WALGroupMark()
         private let heard = Mutex<(durable: Int, groups: Int)>((0, 0))
 
         func appendDurable(_ offsets: Range<Offset>, position: Int64) { heard.withLock { $0.durable += 1 } }

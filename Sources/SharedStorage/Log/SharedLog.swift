@@ -16,6 +16,7 @@ public final class SharedLog: PartitionLog, WALClient {
     let stream: StreamID
     let shared: EngineParts
     let state: Mutex<SharedLogState>
+    package let groupMark = WALGroupMark()
 
     init(partition: PartitionID, state: SharedLogState, shared: EngineParts) {
         self.partition = partition

@@ -17,6 +17,18 @@ package protocol WALClient: AnyObject, Sendable {
     func appendFailed(_ error: LogError)
     /// After the last record of a group that held some of this client's.
     func groupEnded()
+    /// For the log alone.
+    var groupMark: WALGroupMark { get }
+}
+
+/// Says which of a client's appends is its first in a group, without a set of those seen. Belongs to one client of one log.
+package final class WALGroupMark: Sendable {
+    private let last = Atomic<Int64>(-1)
+
+    package init() {}
+
+    /// Whether this is the first call for the group that begins at `position`. On the log's thread only.
+    func isFirst(ofGroup position: Int64) -> Bool { last.exchange(position, ordering: .relaxed) != position }
 }
 
 /// One partition's batches on their way into the ring.
@@ -183,6 +195,7 @@ package final class WriteAheadLog: Sendable {
         let start = state.ring.nextGroupStart
         var cursor = start
         var taken: [PlacedAppend] = []
+        taken.reserveCapacity(Self.countWithin(bytesMax, of: state.queue))
         var paddings: [Range<Int64>] = []
         var bytes = 0
         while let next = state.queue.first, taken.isEmpty || bytes + next.body.readableBytes <= bytesMax {
@@ -201,6 +214,16 @@ package final class WriteAheadLog: Sendable {
         state.ring.groupPlaced(start: start, lastSequence: lastSequence, bodyBytes: Int64(bytes))
         return .write(
             WALGroup(appends: taken, paddings: paddings, start: start, capacity: state.ring.capacity, epoch: state.header.epoch))
+    }
+
+    /// How many appends make a group, if the ring has room.
+    private static func countWithin(_ bytesMax: Int, of queue: Deque<WALAppend>) -> Int {
+        var bytes = 0
+        let beyond = queue.firstIndex { append in
+            bytes += append.body.readableBytes
+            return bytes > bytesMax
+        }
+        return max(1, beyond ?? queue.count)
     }
 
     private func commitAgainIfNeeded() {
@@ -229,18 +252,14 @@ package final class WriteAheadLog: Sendable {
             }
             guard let group else { return }
             for placed in group { placed.append.client.appendDurable(placed.append.offsets, position: placed.position) }
-            Self.tellEnd(to: group.map(\.append.client))
+            guard let start = group.first?.position else { continue }
+            for placed in group where placed.append.client.groupMark.isFirst(ofGroup: start) { placed.append.client.groupEnded() }
         }
     }
 
     private static func tell(_ failure: LogError, to clients: [any WALClient]) {
         var told: Set<ObjectIdentifier> = []
         for client in clients where told.insert(ObjectIdentifier(client)).inserted { client.appendFailed(failure) }
-    }
-
-    private static func tellEnd(to clients: [any WALClient]) {
-        var told: Set<ObjectIdentifier> = []
-        for client in clients where told.insert(ObjectIdentifier(client)).inserted { client.groupEnded() }
     }
 
     private func recheckLease() {
