@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+internal import Glibc
 public import LogModel
 public import NIOCore
 
@@ -9,6 +10,9 @@ public import NIOCore
 public struct WireWriter: ~Copyable {
     /// In-memory records up to this size are copied: below it a slice of its own costs more than the copy.
     private static let copiedRecordsMaxBytes = 4096
+
+    /// Slices of a fetch answer for which there is room from the first on.
+    private static let insertionsReserved = 16
 
     /// A slice that stands after the first `position` bytes written.
     private struct Insertion {
@@ -24,18 +28,21 @@ public struct WireWriter: ~Copyable {
     public var isFlexible = false
 
     public init(capacity: Int = 512) {
-        memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(capacity, 64), alignment: 16)
+        memory = Self.allocate(max(capacity, 64))
     }
 
-    deinit { memory.deallocate() }
+    deinit { free(memory.baseAddress) }
 
     /// Bytes written so far, slices included.
     public var sizeInBytes: Int { count + insertedBytes }
 
     /// All that was written, in order: bytes between two record slices in one buffer each.
     public consuming func finish() -> [LogSlice] {
-        let bytes = ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: memory[..<count]))
-        guard !insertions.isEmpty else { return count == 0 ? [] : [.bytes(bytes)] }
+        guard sizeInBytes > 0 else { return [] }
+        // The memory is the buffer's from here on, and nothing is left for `deinit`.
+        let bytes = ByteBuffer(takingOver: memory, written: count)
+        memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        guard !insertions.isEmpty else { return [.bytes(bytes)] }
         var slices: [LogSlice] = []
         slices.reserveCapacity(insertions.count * 2 + 1)
         var position = 0
@@ -54,11 +61,21 @@ public struct WireWriter: ~Copyable {
 
     // MARK: Memory
 
+    /// Up to here memory grows fourfold, so that a middling answer is moved once or twice; beyond, twofold.
+    private static let fourfoldMaxBytes = 64 << 10
+
+    /// From `malloc`, so that a buffer can take it over.
+    private static func allocate(_ size: Int) -> UnsafeMutableRawBufferPointer {
+        guard let start = malloc(size) else { fatalError("no memory for \(size) bytes of a message") }
+        return UnsafeMutableRawBufferPointer(start: start, count: size)
+    }
+
     @inline(never)
     private mutating func grow(by size: Int) {
-        let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: max(memory.count * 2, count + size), alignment: 16)
+        let factor = memory.count <= Self.fourfoldMaxBytes / 4 ? 4 : 2
+        let larger = Self.allocate(max(memory.count * factor, count + size))
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<count]))
-        memory.deallocate()
+        free(memory.baseAddress)
         memory = larger
     }
 
@@ -157,13 +174,14 @@ public struct WireWriter: ~Copyable {
     public mutating func nullableRecords(_ value: LogSlices?, _ field: String, nullable: Bool = true) throws(CodecError) {
         guard value != nil || nullable else { throw .invalid(field: field) }
         try length(value?.sizeInBytes, classic: Int32.self, isFlexible: isFlexible, field)
-        guard let slices = value?.slices else { return }
-        for index in slices.indices {
-            let size = slices[index].sizeInBytes
-            if size <= Self.copiedRecordsMaxBytes, case .bytes(let buffer) = slices[index] {
+        guard let slices = value else { return }
+        for slice in slices {
+            let size = slice.sizeInBytes
+            if size <= Self.copiedRecordsMaxBytes, case .bytes(let buffer) = slice {
                 buffer.withUnsafeReadableBytes { copy($0) }
             } else if size > 0 {
-                insertions.append(Insertion(position: count, slice: slices[index]))
+                if insertions.isEmpty { insertions.reserveCapacity(Self.insertionsReserved) }
+                insertions.append(Insertion(position: count, slice: slice))
                 insertedBytes += size
             }
         }

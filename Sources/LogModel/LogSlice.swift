@@ -38,21 +38,66 @@ public enum LogSlice: Sendable, Equatable {
 }
 
 /// The `records` field of the Kafka protocol: slices back to back.
-public struct LogSlices: Sendable, Equatable {
-    public var slices: [LogSlice]
+public struct LogSlices: Sendable, Equatable, RandomAccessCollection {
+    /// A single slice, as a produced partition has, needs no array. `several` never holds fewer than two, so that equal slices are
+    /// held alike.
+    private enum Storage: Sendable, Equatable {
+        case none
+        case one(LogSlice)
+        case several([LogSlice])
+    }
 
-    public init(_ slices: [LogSlice] = []) { self.slices = slices }
-    public init(_ buffer: ByteBuffer) { self.slices = buffer.readableBytes == 0 ? [] : [.bytes(buffer)] }
+    private var storage: Storage
 
-    public var sizeInBytes: Int { slices.reduce(0) { $0 + $1.sizeInBytes } }
-    public var isEmpty: Bool { slices.isEmpty }
+    public init(_ slices: [LogSlice] = []) {
+        switch slices.count {
+        case 0: storage = .none
+        case 1: storage = .one(slices[0])
+        default: storage = .several(slices)
+        }
+    }
+
+    public init(_ slice: LogSlice) { storage = .one(slice) }
+    public init(_ buffer: ByteBuffer) { storage = buffer.readableBytes == 0 ? .none : .one(.bytes(buffer)) }
+
+    public var startIndex: Int { 0 }
+    public var endIndex: Int {
+        switch storage {
+        case .none: 0
+        case .one: 1
+        case .several(let slices): slices.count
+        }
+    }
+
+    public subscript(index: Int) -> LogSlice {
+        switch storage {
+        case .none: preconditionFailure("there is no slice \(index), for there is none")
+        case .one(let slice):
+            precondition(index == 0, "there is no slice \(index), for there is one")
+            return slice
+        case .several(let slices): return slices[index]
+        }
+    }
+
+    /// As an array, made for the call where there is but one.
+    public var slices: [LogSlice] {
+        get {
+            switch storage {
+            case .none: []
+            case .one(let slice): [slice]
+            case .several(let slices): slices
+            }
+        }
+        set { self = LogSlices(newValue) }
+    }
+
+    public var sizeInBytes: Int { reduce(0) { $0 + $1.sizeInBytes } }
 
     /// All bytes in one buffer. Copies unless there is a single slice in memory; blocks if a slice lies in a file.
     public func contiguous() throws -> ByteBuffer {
-        if slices.count == 1, case .bytes(let buffer) = slices[0] { return buffer }
-        var whole = ByteBuffer()
-        whole.reserveCapacity(sizeInBytes)
-        for slice in slices {
+        if case .one(.bytes(let buffer)) = storage { return buffer }
+        var whole = ByteBuffer(roomFor: sizeInBytes)
+        for slice in self {
             switch slice {
             case .bytes(let buffer): whole.writeImmutableBuffer(buffer)
             case .file(let file, let offset, let length):

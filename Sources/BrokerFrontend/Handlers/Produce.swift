@@ -107,7 +107,7 @@ enum ProduceHandler: Handler {
     private static func verified(
         _ partition: ProduceRequest.PartitionProduceData, of topic: String, _ context: RequestContext
     ) throws(ProduceRefusal) -> RecordBatches {
-        guard case .bytes(let buffer)? = partition.records?.slices.first else {
+        guard case .bytes(let buffer)? = partition.records?.first else {
             throw ProduceRefusal(.invalidRecord, "a produce to \(topic)-\(partition.index) holds no batch")
         }
         let batches: RecordBatches

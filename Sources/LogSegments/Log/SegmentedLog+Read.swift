@@ -67,7 +67,7 @@ extension SegmentedLog {
             }
         }
         if let tail = segment.state.withLock({ $0.tail(from: place.position, length: Int(length)) }) { return LogSlices(tail) }
-        return LogSlices([.file(try segment.openFile(), offset: place.position, length: Int(length))])
+        return LogSlices(.file(try segment.openFile(), offset: place.position, length: Int(length)))
     }
 
     /// Transactions aborted within or around `range`, for readers of committed records. May read.
