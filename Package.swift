@@ -130,6 +130,12 @@ let package = Package(
         // Test support
         module("SimulationKit", ["RuntimeEnvironment", "ObjectStore", "Metering", nioCore]),
         module("LogEngineTesting", ["LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),
+        module(
+            "Fuzzing",
+            [
+                "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage", "TieredOffload", "RuntimeEnvironment",
+                "SimulationKit", nioCore,
+            ]),
 
         // Micro-benchmarks: in no program, since the counter puts its own malloc before the C library's.
         .target(name: "CCallCounter"),
@@ -145,6 +151,12 @@ let package = Package(
         tests("LogModel", ["LogModel", nioCore]),
         tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
         tests("SimulationKit", ["SimulationKit", "RuntimeEnvironment", "ObjectStore", nioCore]),
+        tests(
+            "Fuzzing",
+            [
+                "Fuzzing", "BrokerNode", "Comparison", "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage",
+                "TieredOffload", "RuntimeEnvironment", "SimulationKit", nioCore,
+            ]),
         tests("LogEngine", ["LogEngine", "LogModel", nioCore]),
         tests(
             "LogEngineTesting",

@@ -23,7 +23,8 @@ package enum SegmentFileKind: String, Sendable, CaseIterable {
     /// The kind and offset that `name` tells; nil for any other file. Names with a further suffix are other files.
     package static func parse(_ name: String) -> (kind: SegmentFileKind, offset: Offset)? {
         guard let dot = name.firstIndex(of: "."), let kind = SegmentFileKind(rawValue: String(name[name.index(after: dot)...])),
-            name.utf8.distance(from: name.startIndex, to: dot) == 20, let offset = Int64(name[..<dot]), offset >= 0
+            name.utf8.distance(from: name.startIndex, to: dot) == 20, let offset = Int64(name[..<dot]),
+            offset >= 0, Offset(offset) <= .largest
         else { return nil }
         return (kind, Offset(offset))
     }
@@ -36,4 +37,9 @@ package enum SegmentFileKind: String, Sendable, CaseIterable {
     package static let swapSuffix = ".swap"
     /// Ends the name of a deleted partition's directory.
     package static let deletedDirectorySuffix = "-delete"
+}
+
+extension Offset {
+    /// No log comes near it; beyond it, sums with what a segment or a batch may span would leave 64 bits.
+    static let largest = Offset(Int64.max - (1 << 40))
 }

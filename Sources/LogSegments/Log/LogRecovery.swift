@@ -54,7 +54,7 @@ struct LogRecovery {
                     try removeSegments(after: index - 1)
                     break
                 }
-                if try check(segment) {
+                if try check(segment, below: isLast ? nil : segments[index + 1].baseOffset) {
                     try removeSegments(after: index)
                     break
                 }
@@ -128,13 +128,15 @@ struct LogRecovery {
 
     /// Checks every batch, makes the indexes anew, and cuts the segment at the first bad one.
     ///
+    /// - Parameter next: Base of the segment that follows. A batch that reaches beyond it has a damaged offset, which no CRC covers.
     /// - Returns: True if it was cut: later segments cannot follow.
-    private mutating func check(_ segment: LogSegment) throws(SegmentError) -> Bool {
+    private mutating func check(_ segment: LogSegment, below next: Offset?) throws(SegmentError) -> Bool {
         let file = try segment.openFile(forWriting: true)
         let size = segment.size
         let interval = log.settings.indexIntervalBytes
         segment.resetForRebuild()
-        let offsets = segment.baseOffset...(segment.baseOffset + Int64(Int32.max))
+        let last = segment.baseOffset + Int64(Int32.max)
+        let offsets = segment.baseOffset...min(last, next.map { $0 - 1 } ?? last)
         let result = try SegmentScan.run(file.file, from: 0, size: size, offsets: offsets) {
             (header, position, bytes) throws(SegmentError) in
             segment.note(header, position: position, indexIntervalBytes: interval)

@@ -8,8 +8,8 @@ internal import RuntimeEnvironment
 internal import Synchronization
 
 extension SegmentedLog {
-    /// Cuts the log so that it ends at `offset`, or at the base of the batch that holds it. Epochs and producers follow. Durable on
-    /// return. On the log's worker only.
+    /// Cuts the log so that it ends at `offset`, or at the base of the batch that holds it; where no batch does, at the end of the last
+    /// one before it, since that is what a later start finds. Epochs and producers follow. Durable on return. On the log's worker only.
     ///
     /// - Returns: The new log end.
     @discardableResult
@@ -32,25 +32,22 @@ extension SegmentedLog {
         }
         let index = max(0, segments.partitioningIndex { $0.baseOffset >= offset } - 1)
         let segment = segments[index]
-        var newEnd = min(offset, segment.endOffset)
+        let newEnd = try segment.endOfBatches(upTo: offset)
         let previousBytes = segments[index...].reduce(0) { $0 + $1.size }
         // Sealed or not, it becomes the active one.
         let wasSealed = segment.isSealed
         let place = try segment.locate(offset, mayRead: true)
         if wasSealed { _ = try segment.indexes() }
-        if case .at(let place) = place {
-            newEnd = try segment.header(at: place.position)?.baseOffset ?? newEnd
-            if newEnd < logStart {
-                // The log start lies inside the batch that goes, and nothing readable is left.
-                let start = logStart
-                try restart(
-                    at: start, logStart: start, epochs: EpochHistory(epochs.entries.filter { $0.startOffset < start }),
-                    producerSnapshot: nil)
-                return start
-            }
-            // Readers first: nobody may find a place that is about to go.
-            segment.cut(toPosition: place.position, endOffset: newEnd)
+        if newEnd < logStart {
+            // The log start lies inside the batch that goes, or before it where there is none: nothing readable is left.
+            let start = logStart
+            try restart(
+                at: start, logStart: start, epochs: EpochHistory(epochs.entries.filter { $0.startOffset < start }),
+                producerSnapshot: nil)
+            return start
         }
+        // Readers first: nobody may find a place that is about to go.
+        if case .at(let place) = place { segment.cut(toPosition: place.position, endOffset: newEnd) }
         state.withLock { state in
             state.segments = Array(segments[...index])
             state.logEnd = newEnd
@@ -182,6 +179,16 @@ extension LogSegment {
             // As in a fresh file, whose first batch gets no entry: it would read as the index's end.
             state.bytesSinceIndexEntry = 0
         }
+    }
+
+    /// Exclusive end of the last batch that ends at or below `offset`; the segment's base if there is none.
+    func endOfBatches(upTo offset: Offset) throws(SegmentError) -> Offset {
+        // An entry names the last offset of its batch.
+        let start = try indexes().offsets.floor(offset - baseOffset - 1)
+        var cursor = BatchCursor(try openFile().file, from: Int64(start.position), to: size)
+        var end = baseOffset
+        while let (header, _) = try cursor.next(), header.endOffset <= offset { end = header.endOffset }
+        return end
     }
 
     /// Finds it anew: from the time index, and the batches after the last entry of the offset index.

@@ -40,6 +40,9 @@ package struct BatchCursor: ~Copyable {
             throw .corrupt("\(file.path): no record batch at byte \(position): \(error)")
         }
         guard position + Int64(header.sizeInBytes) <= end, header.lastOffsetDelta >= 0 else { return nil }
+        guard header.baseOffset >= .zero, header.baseOffset <= .largest else {
+            throw .corrupt("\(file.path): no record batch at byte \(position): offset \(header.baseOffset)")
+        }
         defer { position += Int64(header.sizeInBytes) }
         return (header, position)
     }

@@ -45,7 +45,14 @@ package enum SegmentScan {
             let crc = CRC32C.extend(
                 0, with: chunk, at: index + batchCRCStart, length: header.sizeInBytes - batchCRCStart)
             guard crc == header.crc else { return (position, "the CRC is \(crc), stored is \(header.crc)") }
-            guard header.lastOffsetDelta >= 0, header.baseOffset >= floor, header.lastOffset <= offsets.upperBound else {
+            // What no append lets in, no follower would take either.
+            guard header.codec != nil, header.recordCount >= 0 else {
+                return (position, "codec \(header.codecBits), \(header.recordCount) records")
+            }
+            // The base offset lies outside the CRC. Looked at before the last, which would wrap around.
+            guard header.lastOffsetDelta >= 0, header.baseOffset >= floor, header.baseOffset <= offsets.upperBound,
+                header.lastOffset <= offsets.upperBound
+            else {
                 return (position, "offset \(header.baseOffset) follows \(floor)")
             }
             // What a leader appended never has an older epoch than what lies before it: these are bytes from before a truncation.

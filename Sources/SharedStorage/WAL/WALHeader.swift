@@ -28,6 +28,8 @@ package struct WALHeader: Hashable, Sendable {
 
     package static let pageSize = 4096
     package static let ringStart: Int64 = 8192
+    /// No ring writes so much; beyond it, sums of positions would leave 64 bits.
+    private static let positionMax: Int64 = 1 << 60
     static let magic: UInt64 = 0x4E49_4E45_5741_4C31
     static let version: UInt32 = 1
 
@@ -76,7 +78,8 @@ package struct WALHeader: Hashable, Sendable {
         guard let broker = page.readInteger(as: Int32.self), let epoch = page.readInteger(as: Int64.self),
             let capacity = page.readInteger(as: Int64.self), let trim = page.readInteger(as: Int64.self),
             let sequence = page.readInteger(as: Int64.self), let flags = page.readInteger(as: UInt32.self),
-            capacity >= Int64(pageSize), capacity % Int64(pageSize) == 0, trim >= 0, sequence >= 0
+            capacity >= Int64(pageSize), capacity % Int64(pageSize) == 0, capacity <= positionMax, trim >= 0, trim <= positionMax,
+            sequence >= 0, sequence < Int64.max
         else { return .invalid }
         return .valid(
             WALHeader(
