@@ -100,6 +100,7 @@ enum SeedInputs {
     // MARK: The write-ahead log
 
     private final class Nobody: WALClient {
+        let groupMark = WALGroupMark()
         func appendDurable(_ offsets: Range<Offset>, position: Int64) {}
         func appendFailed(_ error: LogError) {}
         func groupEnded() {}
