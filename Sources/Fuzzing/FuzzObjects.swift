@@ -41,7 +41,8 @@ private func repair(_ object: inout ByteBuffer, indexPosition: Int, footer: Int)
     object.setInteger(Int64(footer - indexPosition), at: footer + 8)
     var entry = indexPosition
     while entry + ObjectFormat.indexEntrySize <= footer {
-        if let position = object.getInteger(at: entry + 48, as: Int64.self), let length = object.getInteger(at: entry + 56, as: Int64.self),
+        if let position = object.getInteger(at: entry + 48, as: Int64.self),
+            let length = object.getInteger(at: entry + 56, as: Int64.self),
             position >= 0, length >= Int64(ObjectFormat.blockHeaderSize), position < Int64(object.writerIndex),
             length <= Int64(object.writerIndex) - position
         {

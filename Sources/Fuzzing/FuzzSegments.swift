@@ -95,7 +95,8 @@ private func demandReads(_ log: SegmentedLog, isChecked: Bool) throws(FuzzFindin
         var reads = 0
         while next < log.logEnd {
             reads += 1
-            guard reads < 100_000, let slices = try log.read(from: next, to: log.logEnd, maxBytes: 700, minOneBatch: true, mayRead: true)
+            guard reads < 100_000,
+                let slices = try log.read(from: next, to: log.logEnd, maxBytes: 700, minOneBatch: true, mayRead: true)
             else { throw .corrupt("reading goes on for ever at \(next)") }
             guard let whole = try? slices.contiguous() else { throw .corrupt("slices at \(next) lie outside their file") }
             guard let batches = try? RecordBatches(verifying: whole, allowsPartialTail: true), let last = batches.entries.last,
@@ -129,7 +130,8 @@ private func demandGoesOn(_ log: SegmentedLog, _ disk: SimulatedDisk) throws(Fuz
         let epoch = max(log.epochs.latest?.epoch ?? LeaderEpoch(0), LeaderEpoch(0))
         let chunks = [AppendChunk(batches, baseOffset: end, epoch: epoch, logAppendTime: nil)]
         let (written, failure) = log.append(chunks)
-        try demand(written == 1 && failure == nil && log.logEnd == end + 3, "a recovered log does not take appends: \(failure as Any)")
+        try demand(
+            written == 1 && failure == nil && log.logEnd == end + 3, "a recovered log does not take appends: \(failure as Any)")
         let middle = log.logStart + (log.logEnd - log.logStart) / 2
         let cut = try log.truncate(to: middle)
         try demand(cut <= middle && cut == log.logEnd, "cut to \(middle), ended at \(cut)")

@@ -38,4 +38,18 @@ import Testing
     @Test func theLastOfARepeatedKeyCounts() throws {
         #expect(ConfigurationValues(try PropertiesFile(parsing: "a=1\na=2 \n")).all == ["a": "2"])
     }
+
+    /// Found by the fuzzer: what looks like one character with `=` is not the separator to Swift, and is to Java.
+    @Test func aValueMayBeginWithACombiningMark() throws {
+        let entry = try #require(try PropertiesFile(parsing: "key=\u{301}x").entries.first)
+        #expect(entry.key == "key")
+        #expect(Array(entry.value.unicodeScalars) == ["\u{301}", "x"])
+    }
+
+    /// White space, as in Java, and no end of a line.
+    @Test func aFormFeedEndsNoLine() throws {
+        let file = try PropertiesFile(parsing: "\u{0C}a =\u{0C}1\u{0C}2\r\nb=3\rc=4")
+        #expect(file.entries.map(\.value) == ["1\u{0C}2", "3", "4"])
+        #expect(file.entries.map(\.line) == [1, 2, 3])
+    }
 }

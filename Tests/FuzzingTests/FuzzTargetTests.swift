@@ -17,7 +17,9 @@ import Testing
         let corpus = try Corpus.read(target.rawValue)
         #expect(!corpus.isEmpty)
         for input in corpus {
-            do throws(FuzzFinding) { try run(target, input.bytes) } catch { Issue.record("\(target.rawValue)/\(input.name): \(error)") }
+            do throws(FuzzFinding) { try run(target, input.bytes) } catch {
+                Issue.record("\(target.rawValue)/\(input.name): \(error)")
+            }
         }
     }
 

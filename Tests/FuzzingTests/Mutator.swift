@@ -48,7 +48,9 @@ struct Mutator {
     /// Writes a number that a length or an offset should not be, in one of the widths that there are.
     private func tamper(_ bytes: inout [UInt8], _ at: Int) {
         let width = [1, 2, 4, 8][below(4)]
-        let extremes: [Int64] = [0, 1, -1, .max, .min, Int64(Int32.max), Int64(Int32.min), Int64(bytes.count), Int64(Int16.max), 1 << 40]
+        let extremes: [Int64] = [
+            0, 1, -1, .max, .min, Int64(Int32.max), Int64(Int32.min), Int64(bytes.count), Int64(Int16.max), 1 << 40,
+        ]
         let value = extremes[below(extremes.count)] &+ Int64(below(5)) &- 2
         for index in 0..<min(width, bytes.count - at) {
             bytes[at + index] = UInt8(truncatingIfNeeded: value >> Int64(8 * (width - 1 - index)))

@@ -4,6 +4,7 @@
 
 import Foundation
 import Testing
+import TieredOffload
 
 /// The corpus began with what the encoders make; `NINEFOLD_WRITE_CORPUS=1` writes those of them that are missing.
 @Suite struct SeedInputTests {
@@ -22,5 +23,12 @@ import Testing
             let kept = Set(try Corpus.read(target).map(\.name))
             #expect(kept.isSuperset(of: inputs.keys), "\(target): run once with NINEFOLD_WRITE_CORPUS=1")
         }
+    }
+
+    /// Those of other makers are no use to a fuzzer either unless they are taken.
+    @Test(arguments: try Corpus.read("manifests").map(\.name))
+    func theManifestsAreRead(_ name: String) throws {
+        let bytes = try #require(try Corpus.read("manifests").first { $0.name == name }).bytes
+        _ = try JSONDecoder().decode(SegmentManifest.self, from: Data(bytes))
     }
 }

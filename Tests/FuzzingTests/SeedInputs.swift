@@ -158,7 +158,10 @@ enum SeedInputs {
             for buffer in builder.finish().body { bytes += Array(buffer.readableBytesView) }
             return bytes
         }
-        return ["stream": input(0, streams: 1), "stream-set": input(0, streams: 3), "repaired": input(1, streams: 2), "empty": input(1, streams: 0)]
+        return [
+            "stream": input(0, streams: 1), "stream-set": input(0, streams: 3), "repaired": input(1, streams: 2),
+            "empty": input(1, streams: 0),
+        ]
     }
 
     // MARK: Requests

@@ -91,6 +91,23 @@ import Testing
         #expect(log.epochs.entries == [EpochStart(epoch: LeaderEpoch(9), startOffset: .zero)])
     }
 
+    /// The tier's part of the history: no local batch tells it.
+    @Test func epochsBelowTheFirstSegmentOutliveARecovery() throws {
+        let disk = try disk(1)
+        let log = try open(disk).log
+        try log.restart(
+            at: Offset(50), logStart: .zero,
+            epochs: EpochHistory([
+                EpochStart(epoch: LeaderEpoch(1), startOffset: .zero), EpochStart(epoch: LeaderEpoch(2), startOffset: Offset(20)),
+            ]), producerSnapshot: nil)
+        try append(2, epoch: 3, to: log)
+        let (again, _) = try SegmentedLog.open(
+            disk: disk.crash(.processKill), directory: "t-0", settings: SegmentSettings(),
+            opening: LogOpening(logStart: .zero, startMayBeRemote: true))
+        #expect(again.epochs.entries.map(\.epoch.rawValue) == [1, 2, 3])
+        #expect(again.epochs.entries.map(\.startOffset.rawValue) == [0, 20, 50])
+    }
+
     @Test func aFirstBatchAfterATruncationToNothingHasNoIndexEntry() throws {
         let disk = try disk(1)
         let log = try open(disk).log
@@ -151,5 +168,58 @@ import Testing
         log = try open(disk, recoveryPoint: synced).log
         #expect(log.logEnd >= Offset(2) && log.logEnd <= Offset(18))
         #expect(try offsets(log) == (0..<log.logEnd.rawValue / 2).map { $0 * 2 })
+    }
+
+    /// Found by the fuzzer. The base offset lies outside a batch's CRC: a batch beyond the next segment's base, or beyond 64 bits, is
+    /// damage.
+    @Test(arguments: [Int64(1_000), Int64.max])
+    func aBatchBeyondTheNextSegmentsBaseIsCutOff(_ baseOffset: Int64) throws {
+        let disk = try disk(1)
+        var log = try open(disk).log
+        try append(2, to: log)
+        try log.roll()
+        try append(1, to: log)
+        try log.close()
+        let path = "t-0/00000000000000000000.log"
+        var bytes = try disk.readFile(path)
+        bytes.setInteger(baseOffset, at: bytes.readerIndex + bytes.readableBytes / 2)
+        try disk.replaceFile(path, with: bytes)
+        let report: RecoveryReport
+        (log, report) = try open(disk.crash(.processKill))
+        #expect(report.damage != nil && log.logEnd == Offset(2))
+        #expect(try offsets(log) == [0])
+    }
+
+    /// Found by the fuzzer: what no follower would take must not be what a recovery keeps.
+    @Test func aBatchOfAnUnknownCodecIsCutOff() throws {
+        let disk = try disk(1)
+        var log = try open(disk).log
+        try append(2, to: log)
+        try log.close()
+        let path = "t-0/00000000000000000000.log"
+        var bytes = try disk.readFile(path)
+        let (at, length) = (bytes.readerIndex + bytes.readableBytes / 2, bytes.readableBytes / 2)
+        bytes.setInteger(UInt16(7), at: at + 21)
+        bytes.setInteger(CRC32C.extend(0, with: bytes, at: at + 21, length: length - 21), at: at + 17)
+        try disk.replaceFile(path, with: bytes)
+        log = try open(disk.crash(.processKill)).log
+        #expect(log.logEnd == Offset(2))
+    }
+
+    /// Found by the fuzzer: in a log with a gap, as compaction leaves them, the cut log ended where no later start found its end.
+    @Test(arguments: [Int64(5), 50, 99])
+    func aTruncationIntoAGapEndsWithTheBatchBeforeIt(_ target: Int64) throws {
+        let disk = try disk(1)
+        var log = try open(disk).log
+        try append(2, to: log)
+        let batch = try RecordBatches(
+            verifying: RecordBatchBuilder.batch(of: [Record(timestamp: Timestamp(2_000), key: nil, value: nil)]))
+        let chunk = AppendChunk(batch, baseOffset: Offset(100), epoch: LeaderEpoch(0), logAppendTime: nil)
+        #expect(log.append([chunk]).written == 1)
+        #expect(try log.truncate(to: Offset(target)) == Offset(4))
+        try log.close()
+        log = try open(disk.crash(.processKill), recoveryPoint: Offset(4), isClean: true).log
+        #expect(log.logEnd == Offset(4))
+        #expect(try offsets(log) == [0, 2])
     }
 }

@@ -2,9 +2,12 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+import LogEngine
 import LogModel
 import NIOCore
+import RuntimeEnvironment
 import SharedStorage
+import SimulationKit
 import Testing
 
 @Suite struct ObjectFormatTests {
@@ -100,6 +103,35 @@ import Testing
                     indexAndFooter: tail.getSlice(at: tail.readerIndex + tail.readableBytes - length, length: length)!,
                     indexPosition: built.indexPosition)
             }
+        }
+    }
+
+    /// Found by the fuzzer: blocks are looked up by halving, and one out of order would pass as never written.
+    @Test func anIndexOutOfOrderIsRefused() throws {
+        var (built, bytes) = Self.object(blockBytes: 1)
+        let (start, size) = (Int(built.indexPosition), ObjectFormat.indexEntrySize)
+        let first = try #require(bytes.getBytes(at: start, length: size))
+        let second = try #require(bytes.getBytes(at: start + size, length: size))
+        bytes.setBytes(second + first, at: start)
+        // With checksums that hold.
+        let footer = bytes.writerIndex - ObjectFormat.footerSize
+        bytes.setInteger(CRC32C.extend(0, with: bytes, at: start, length: footer - start), at: footer + 32)
+        bytes.setInteger(CRC32C.extend(0, with: bytes, at: footer, length: 36), at: footer + 36)
+        let error = #expect(throws: ObjectFormatError.self) { _ = try Self.index(bytes, built) }
+        #expect(error?.problem == "the object's index contradicts itself")
+    }
+
+    /// Found by reading for the fuzzer: sums of positions would leave 64 bits.
+    @Test func aRingThatNoBrokerCouldHaveWrittenIsDamaged() throws {
+        let disk = SimulatedDisk(seed: 1)
+        for (capacity, trim) in [(Int64(1) << 61, Int64(0)), (8_192, Int64.max - 4_095)] {
+            var file = WALHeader(
+                brokerID: BrokerID(1), epoch: BrokerEpoch(1), capacity: capacity, trimPosition: trim, sequence: 0, isClean: false
+            ).encode()
+            file.writeRepeatingByte(0, count: 8_192)
+            try disk.replaceFile("wal", with: file)
+            let error = #expect(throws: LogError.self) { _ = try WriteAheadLog.readHeader(disk: disk, path: "wal") }
+            #expect(error?.code == .corruptLog)
         }
     }
 }

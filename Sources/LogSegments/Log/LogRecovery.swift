@@ -34,10 +34,11 @@ struct LogRecovery {
                 break
             }
         }
-        // What the epoch file says of offsets that were not synced may be older than they are: their batches tell.
+        // What the epoch file says of offsets that were not synced may be older than they are: their batches tell. Of what lies below
+        // the first segment, in another tier, the file alone does.
         if !isClean {
             log.state.withLock { state in
-                if state.epochs.truncateFromEnd(recoveryPoint) { state.epochsAreDirty = true }
+                if state.epochs.truncateFromEnd(max(recoveryPoint, segments[0].baseOffset)) { state.epochsAreDirty = true }
             }
         }
         let replayFrom = try restoreProducers(before: checkFrom < segments.count ? segments[checkFrom].baseOffset : nil)

@@ -28,7 +28,8 @@ extension RemoteSegment {
         indexes = try values.decode(IndexLayout.self, forKey: .indexes)
         guard baseOffset >= .zero, baseOffset <= endOffset, sizeInBytes >= 0 else {
             throw DecodingError.dataCorruptedError(
-                forKey: .endOffset, in: values, debugDescription: "a segment of \(sizeInBytes) bytes, \(baseOffset) to \(endOffset)")
+                forKey: .endOffset, in: values, debugDescription: "a segment of \(sizeInBytes) bytes, \(baseOffset) to \(endOffset)"
+            )
         }
     }
 }
