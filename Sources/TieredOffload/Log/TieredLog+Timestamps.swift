@@ -7,8 +7,33 @@ public import LogModel
 
 extension TieredLog {
     public func offset(forTimestamp timestamp: Timestamp) async throws(LogError) -> TimestampedOffset? {
-        let offsets = tail.offsets
         try demandLeadership(at: nil)
+        return try await whileBoundaryStands { (offsets) async throws(LogError) in
+            try await firstRecord(atOrAfter: timestamp, offsets)
+        }
+    }
+
+    public func offsetOfMaxTimestamp() async throws(LogError) -> TimestampedOffset? {
+        try await whileBoundaryStands { (offsets) async throws(LogError) in try await recordWithLargestTimestamp(offsets) }
+    }
+
+    /// Looks in the tier up to the local start and in the tail from there. A segment that leaves the tail meanwhile is in neither: then
+    /// once more, with the boundary as it is by then.
+    private func whileBoundaryStands(
+        _ look: (LogOffsets) async throws(LogError) -> TimestampedOffset?
+    ) async throws(LogError) -> TimestampedOffset? {
+        while true {
+            let offsets = tail.offsets
+            let found: TimestampedOffset?
+            do throws(LogError) { found = try await look(offsets) } catch {
+                guard tail.offsets.localStart != offsets.localStart else { throw error }
+                continue
+            }
+            if tail.offsets.localStart == offsets.localStart { return found }
+        }
+    }
+
+    private func firstRecord(atOrAfter timestamp: Timestamp, _ offsets: LogOffsets) async throws(LogError) -> TimestampedOffset? {
         var next = offsets.logStart
         for segment in tierOnly(offsets) {
             if segment.maxTimestamp >= timestamp,
@@ -22,8 +47,7 @@ extension TieredLog {
         return try await tail.offset(forTimestamp: timestamp)
     }
 
-    public func offsetOfMaxTimestamp() async throws(LogError) -> TimestampedOffset? {
-        let offsets = tail.offsets
+    private func recordWithLargestTimestamp(_ offsets: LogOffsets) async throws(LogError) -> TimestampedOffset? {
         let local = try await tail.offsetOfMaxTimestamp()
         guard let highest = tierOnly(offsets).max(by: { $0.maxTimestamp < $1.maxTimestamp }) else { return local }
         // A segment's own maximum may lie below the log start, or be local as well: the search decides.
