@@ -44,13 +44,16 @@ struct MetadataWatcher {
         }
     }
 
-    /// A stream, and the sink that feeds it. `remove` is called once when the reader goes away or the stream is finished.
+    /// A stream, and the sink that feeds it. `remove` is called once, soon after the reader goes away or the stream is finished.
+    ///
+    /// Not at once: a reader's task that is cancelled calls from within the runtime's lock on that task, and a store that yields to the
+    /// reader under its own lock waits for the runtime's. `remove` takes the store's: the two would wait for each other for good.
     static func changes(
         add: (Sink) -> Void, remove: @escaping @Sendable () -> Void
     ) -> AsyncThrowingStream<MetadataChange, any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(
             of: MetadataChange.self, throwing: (any Error).self, bufferingPolicy: .bufferingOldest(bufferedMax))
-        continuation.onTermination = { _ in remove() }
+        continuation.onTermination = { _ in Task { remove() } }
         add(.changes(continuation))
         return stream
     }
@@ -60,7 +63,7 @@ struct MetadataWatcher {
     ) -> AsyncThrowingStream<[MetadataChange], any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(
             of: [MetadataChange].self, throwing: (any Error).self, bufferingPolicy: .bufferingOldest(bufferedMax))
-        continuation.onTermination = { _ in remove() }
+        continuation.onTermination = { _ in Task { remove() } }
         add(.batches(continuation))
         return stream
     }
