@@ -25,8 +25,11 @@ await() {
     return 1
 }
 
-# Processes that have DIR's files on their command line: bricks, self-heal, mount and the daemon itself.
-ours() { ps -eo pid=,args= | awk -v at="$directory/" '/gluster/ && index($0, at) { print $1 }'; }
+# Processes that have DIR's files on their command line (bricks, mount, the daemon itself), and the self-heal daemon of a volume of this
+# name, which has not.
+ours() {
+    ps -eo pid=,args= | awk -v at="$directory/" -v heal="shd/$volume " '/gluster/ && (index($0, at) || index($0 " ", heal)) { print $1 }'
+}
 
 stop() {
     mountpoint -q "$directory/mount" && { umount "$directory/mount" || umount -l "$directory/mount"; }

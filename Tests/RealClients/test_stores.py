@@ -40,9 +40,13 @@ def result_of(directory):
 
 
 def disk_usage(*paths):
-    """Bytes that `du` finds on media, each file once."""
-    text = subprocess.run(["du", "-scB1", *map(str, paths)], stdout=subprocess.PIPE, check=True, text=True).stdout
-    return int(text.splitlines()[-1].split()[0])
+    """Bytes that `du` finds on media, each file once. It fails where a file goes while it looks, as the store's own marks of files being
+    written do: then it is asked again."""
+    for _ in range(20):
+        run = subprocess.run(["du", "-scB1", *map(str, paths)], capture_output=True, text=True)
+        if run.returncode == 0:
+            return int(run.stdout.splitlines()[-1].split()[0])
+    pytest.fail(f"du: {run.stderr.strip()}")
 
 
 # MARK: GlusterFS
