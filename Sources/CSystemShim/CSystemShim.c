@@ -15,6 +15,12 @@ int ninefold_reserve(int fd, int64_t length) {
     return 0;
 }
 
+int ninefold_set_direct(int fd, int direct) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return errno;
+    return fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 ? 0 : errno;
+}
+
 struct start {
     char name[16];
     void (*body)(void *);

@@ -70,6 +70,9 @@ public protocol DiskFile: AnyObject, Sendable {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(DiskError)
     /// Writes the readable bytes of `buffers` back to back from `offset` (`pwritev`).
     func write(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError)
+    /// As ``write(_:at:)-(_,_)``, for bytes that nobody will read soon: they go past the page cache where the file system lets them.
+    /// For a file that one caller writes, from its start.
+    func writeUncached(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError)
     /// Sets the length; new bytes read as zero.
     func truncate(to length: Int64) throws(DiskError)
     /// Reserves blocks for `length` bytes from the start without changing the length (`fallocate` with KEEP_SIZE). May do nothing.
@@ -152,6 +155,8 @@ extension Disk {
 }
 
 extension DiskFile {
+    public func writeUncached(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) { try write(buffers, at: offset) }
+
     public func readBytes(at offset: Int64, length: Int) throws(DiskError) -> ByteBuffer {
         var buffer = ByteBuffer()
         var failure: DiskError?

@@ -18,7 +18,7 @@ public final class PosixFile: DiskFile {
     }
 
     public let path: String
-    private let number: CInt
+    let number: CInt
     private let state = Mutex(State())
 
     /// Linux takes 1,024 buffers in one call.
@@ -137,7 +137,7 @@ public final class PosixFile: DiskFile {
         return status
     }
 
-    private func using(_ operation: String, _ body: () throws(DiskError) -> Void) throws(DiskError) {
+    func using(_ operation: String, _ body: () throws(DiskError) -> Void) throws(DiskError) {
         let isOpen = state.withLock { state in
             if !state.isClosed { state.users += 1 }
             return !state.isClosed

@@ -57,6 +57,11 @@ final class ReplicatedFile: DiskFile {
         try disk.onAll { (copy, _) throws(DiskError) in try file(copy).write(buffers, at: offset) }
     }
 
+    func writeUncached(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
+        try agree()
+        try disk.onAll { (copy, _) throws(DiskError) in try file(copy).writeUncached(buffers, at: offset) }
+    }
+
     func truncate(to length: Int64) throws(DiskError) {
         try agree()
         try disk.onAll { (copy, _) throws(DiskError) in try file(copy).truncate(to: length) }

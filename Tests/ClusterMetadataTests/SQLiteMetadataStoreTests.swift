@@ -49,6 +49,19 @@ import Testing
         }
     }
 
+    /// Brokers of one cluster start at the same moment: one makes the file, none takes it for a stranger's.
+    @Test func processesThatMakeTheFileAtOnceAllOpenIt() async throws {
+        for _ in 0..<30 {
+            try await withTemporaryDirectory { directory in
+                let path = directory + "/cluster.db"
+                try await withThrowingTaskGroup(of: SQLiteMetadataStore.self) { group in
+                    for _ in 0..<4 { group.addTask { try SQLiteMetadataStore(path: path, clock: ManualClock()) } }
+                    for try await store in group { await store.close() }
+                }
+            }
+        }
+    }
+
     @Test func storesThatIncrementOneCounterLoseNoIncrement() async throws {
         try await withTemporaryDirectory { directory in
             let clock = ManualClock()

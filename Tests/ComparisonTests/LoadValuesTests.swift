@@ -131,6 +131,17 @@ import Testing
         #expect(take(&slow, at: 30_000_000).map(\.partition) == [1])
     }
 
+    /// The only partition always has an open batch; what closed before it must not wait for it.
+    @Test func withASinglePartitionABatchThatHasLingeredIsNoLongerOpen() {
+        var schedule = SendSchedule(
+            recordsPerSecond: 1000, partitionCount: 1, recordsPerBatchMax: 100, linger: .milliseconds(2), startNanoseconds: 0)
+        #expect(take(&schedule, at: 1_500_000).map(\.records.count) == [2])
+        #expect(schedule.openRecords(of: 0) == 2)
+        #expect(take(&schedule, at: 2_500_000).map(\.records.count) == [1])
+        #expect(schedule.openPartition == 0)
+        #expect(schedule.openRecords(of: 0) == 1)
+    }
+
     @Test func withoutLingerEachRecordGoesAlone() {
         var schedule = SendSchedule(
             recordsPerSecond: 1000, partitionCount: 3, recordsPerBatchMax: 100, linger: .zero, startNanoseconds: 0)

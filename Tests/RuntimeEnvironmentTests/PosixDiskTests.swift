@@ -34,6 +34,33 @@ import Testing
         #expect(try file.readBytes(at: 3, length: expected.readableBytes) == expected)
     }
 
+    /// Whole blocks by direct I/O, the rest not: sizes about the limits, cut into uneven buffers, and a second piece behind the first.
+    @Test(arguments: [0, 1, 131_071, 131_072, 1 << 20, (1 << 20) + 1, 3_145_728 + 4_095])
+    func whatGoesPastThePageCacheIsReadBack(length: Int) throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        var expected = ByteBuffer()
+        for second in [false, true] {
+            var buffers: [ByteBuffer] = []
+            var left = length
+            while left > 0 {
+                var buffer = ByteBuffer()
+                for index in 0..<min(left, 77_777) {
+                    buffer.writeInteger(UInt8(truncatingIfNeeded: index &* 31 ^ left ^ (second ? 9 : 0)))
+                }
+                // Neither the buffer's memory nor its bytes begin at a block's start.
+                buffer.moveReaderIndex(forwardBy: min(1, buffer.readableBytes - 1))
+                left -= buffer.readableBytes
+                expected.writeImmutableBuffer(buffer)
+                buffers.append(buffer)
+            }
+            try file.writeUncached(buffers, at: Int64(expected.readableBytes - length))
+        }
+        try file.synchronize()
+        #expect(try file.size() == 2 * Int64(length))
+        #expect(try file.readBytes(at: 0, length: 2 * length) == expected)
+    }
+
     @Test func readingPastTheEndSaysSo() throws {
         let directory = try TemporaryDirectory()
         let file = try PosixDisk(root: directory.path).open("f", .createNew)

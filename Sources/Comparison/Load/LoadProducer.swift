@@ -218,11 +218,14 @@ final class LoadProducer {
 
     private func hasDueBatch(_ index: Int) -> Bool {
         switch plan.pace {
-        case .rate:
-            let records = queues[index].dueRecords
-            return records >= recordsPerBatchMax || records > 0 && (isStopping || schedule?.openPartition != index)
+        case .rate: return closedRecords(index) > 0
         case .unbounded: return !isStopping && !isIssued
         }
+    }
+
+    /// Due records that wait for no others: with a single partition the next batch opens as soon as the last one has closed.
+    private func closedRecords(_ index: Int) -> Int {
+        queues[index].dueRecords - (isStopping ? 0 : schedule?.openRecords(of: index) ?? 0)
     }
 
     /// The id of the batch of this partition to send now, made if it is a new one.
@@ -235,7 +238,7 @@ final class LoadProducer {
         case .new:
             let due: [DueRecords]
             switch plan.pace {
-            case .rate: due = queues[index].takeDue(max: recordsPerBatchMax)
+            case .rate: due = queues[index].takeDue(max: min(recordsPerBatchMax, closedRecords(index)))
             case .unbounded:
                 due = [DueRecords(intendedNanoseconds: now, intervalNanoseconds: 0, count: recordsPerBatchMax)]
             }

@@ -93,6 +93,9 @@ package struct SendSchedule: Sendable {
     /// The partition whose last batch may still grow, which is therefore not sent yet.
     package var openPartition: Int? { openRecords > 0 ? turn : nil }
 
+    /// How many of the records handed out for `partition` are in a batch that may still grow.
+    package func openRecords(of partition: Int) -> Int { partition == turn ? openRecords : 0 }
+
     /// When to look again: the open batch is full or has waited enough, or the next record falls due.
     package var nextNanoseconds: Int64 {
         let next = startNanoseconds + Int64(intervalNanoseconds * Double(issued))

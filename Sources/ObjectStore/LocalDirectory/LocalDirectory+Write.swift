@@ -47,7 +47,8 @@ extension LocalDirectory {
         do throws(DiskError) {
             for file in draft.files {
                 meters.countWritten(length * Int64(disk.copies), as: .object)
-                try file.write(body, at: offset)
+                // An object is read long after it was written, if ever; the page cache belongs to the log's end.
+                try file.writeUncached(body, at: offset)
             }
         } catch {
             discard(draft)

@@ -65,7 +65,11 @@ enum SQLiteSchema {
     /// Makes the tables if the file is new, and refuses a file that is not ours, is damaged, or is newer than this program.
     static func prepare(_ connection: DatabaseQueue, path: String) throws {
         try connection.writeWithoutTransaction { database in
-            _ = try refuseForeign(database, path: path)
+            // One look at the header and the tables: between two, another process may finish making the file.
+            try database.inTransaction(.deferred) {
+                _ = try refuseForeign(database, path: path)
+                return .rollback
+            }
             try setWriteAheadLogging(database)
             try database.inTransaction(.immediate) {
                 // Again, now that no other process can be making it at the same time.
