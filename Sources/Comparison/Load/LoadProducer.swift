@@ -199,7 +199,8 @@ final class LoadProducer {
                 continue
             }
             guard hasWork(index, at: now), let link = openLink(to: leader), let connection = link.connection,
-                link.inflight < plan.inflightRequestsMax, connection.isWritableOnLoop, !isRenewingID
+                // Requests that are answered are bounded by their number; a full socket must not end the pipelining before that.
+                link.inflight < plan.inflightRequestsMax, plan.acks != 0 || connection.isWritableOnLoop, !isRenewingID
             else { continue }
             guard let batch = nextBatch(of: index, at: now) else { continue }
             byBroker[leader, default: []].append((index, batch))
