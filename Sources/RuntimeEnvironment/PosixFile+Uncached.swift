@@ -19,17 +19,10 @@ extension PosixFile {
         defer { DirectBlocks.giveBack(blocks) }
         var position = offset
         while source.remaining >= DirectBlocks.size {
-            let length = min(source.remaining / DirectBlocks.size * DirectBlocks.size, blocks.count)
-            source.copy(into: UnsafeMutableRawBufferPointer(rebasing: blocks[..<length]))
-            do throws(DiskError) {
-                try write(UnsafeRawBufferPointer(rebasing: blocks[..<length]), at: position)
-            } catch {
-                guard error.errno == EINVAL else { throw error }
-                // The flag was taken and the call is not: larger blocks than ours.
-                _ = ninefold_set_direct(number, 0)
-                try write(UnsafeRawBufferPointer(rebasing: blocks[..<length]), at: position)
-            }
-            position += Int64(length)
+            position += Int64(
+                try source.withBlocks(orCopiedInto: blocks) { (bytes) throws(DiskError) in
+                    try writeDirect(bytes, at: position)
+                })
         }
         let code = ninefold_set_direct(number, 0)
         guard code == 0 else { throw DiskError(errno: code, operation: "fcntl", path: path) }
@@ -37,6 +30,17 @@ extension PosixFile {
         guard rest > 0 else { return }
         source.copy(into: UnsafeMutableRawBufferPointer(rebasing: blocks[..<rest]))
         try write(UnsafeRawBufferPointer(rebasing: blocks[..<rest]), at: position)
+    }
+
+    private func writeDirect(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(DiskError) {
+        do throws(DiskError) {
+            try write(bytes, at: offset)
+        } catch {
+            guard error.errno == EINVAL else { throw error }
+            // The flag was taken and the call is not: larger blocks than ours.
+            _ = ninefold_set_direct(number, 0)
+            try write(bytes, at: offset)
+        }
     }
 }
 
@@ -78,6 +82,38 @@ private struct BufferReader {
     init(_ buffers: [ByteBuffer]) {
         self.buffers = buffers
         remaining = buffers.reduce(0) { $0 + $1.readableBytes }
+    }
+
+    /// Hands on the next whole blocks, from where they lie if that is at a block's start, else by way of `blocks`.
+    ///
+    /// - Returns: Bytes handed on.
+    mutating func withBlocks(
+        orCopiedInto blocks: UnsafeMutableRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(DiskError) -> Void
+    ) throws(DiskError) -> Int {
+        while offset == buffers[index].readableBytes {
+            index += 1
+            offset = 0
+        }
+        var (count, failure) = (0, DiskError?.none)
+        buffers[index].withUnsafeReadableBytes { bytes in
+            let run = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            guard UInt(bitPattern: run.baseAddress).isMultiple(of: UInt(DirectBlocks.size)), run.count >= DirectBlocks.size else {
+                return
+            }
+            count = run.count / DirectBlocks.size * DirectBlocks.size
+            do throws(DiskError) { try body(UnsafeRawBufferPointer(rebasing: run[..<count])) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        guard count == 0 else {
+            offset += count
+            remaining -= count
+            return count
+        }
+        count = min(remaining / DirectBlocks.size * DirectBlocks.size, blocks.count)
+        let space = UnsafeMutableRawBufferPointer(rebasing: blocks[..<count])
+        copy(into: space)
+        try body(UnsafeRawBufferPointer(space))
+        return count
     }
 
     /// Fills `target`, which is no longer than what remains.

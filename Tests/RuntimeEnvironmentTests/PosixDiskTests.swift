@@ -61,6 +61,23 @@ import Testing
         #expect(try file.readBytes(at: 0, length: 2 * length) == expected)
     }
 
+    @Test func whatLiesAtBlocksIsWrittenFromWhereItLies() throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        var aligned = ByteBuffer()
+        aligned.reserveCapacity(1 << 20)
+        let padding = aligned.withUnsafeMutableWritableBytes { -Int(bitPattern: $0.baseAddress) & 4_095 }
+        aligned.moveWriterIndex(to: padding)
+        aligned.moveReaderIndex(to: padding)
+        for index in 0..<300_001 { aligned.writeInteger(UInt8(truncatingIfNeeded: index &* 7)) }
+        let buffers = [ByteBuffer(), aligned, ByteBuffer(string: "between"), aligned, ByteBuffer()]
+        try file.writeUncached(buffers, at: 8_192)
+        var expected = ByteBuffer(repeating: 0, count: 8_192)
+        for buffer in buffers { expected.writeImmutableBuffer(buffer) }
+        #expect(try file.size() == Int64(expected.readableBytes))
+        #expect(try file.readBytes(at: 0, length: expected.readableBytes) == expected)
+    }
+
     @Test func readingPastTheEndSaysSo() throws {
         let directory = try TemporaryDirectory()
         let file = try PosixDisk(root: directory.path).open("f", .createNew)

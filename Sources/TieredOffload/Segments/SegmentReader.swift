@@ -7,6 +7,7 @@ internal import LogModel
 internal import LogSegments
 internal import NIOCore
 internal import RuntimeEnvironment
+internal import Synchronization
 
 /// Reads a sealed segment from its volume, part by part, and checks every batch on the way: what is damaged here must not replace, in the
 /// tier, what other replicas still have whole.
@@ -20,6 +21,7 @@ actor SegmentReader {
     private var rest = ByteBuffer()
     private var nextOffset: Offset
     private(set) var crc32c: UInt32 = 0
+    private let memory = PartMemory()
 
     init(_ segment: SealedSegment, partBytes: Int, worker: any Worker) {
         self.segment = segment
@@ -30,7 +32,7 @@ actor SegmentReader {
 
     deinit { file?.close() }
 
-    /// The next at most `partBytes`; nil at the end.
+    /// The next at most `partBytes`; nil at the end. The memory of the part before serves again if nobody holds it any more.
     ///
     /// - Throws: ``LogError/Code/corruptLog``, ``LogError/Code/storageFailure``; a segment that was removed meanwhile is `notAvailable`.
     func next() async throws(LogError) -> ByteBuffer? {
@@ -40,34 +42,29 @@ actor SegmentReader {
         }
         let length = Int(min(Int64(partBytes), segment.sizeInBytes - position))
         let start = position
-        let (segment, open) = (segment, file)
-        let (opened, part): (any DiskFile, ByteBuffer)
+        let (segment, open, memory, rest, crc) = (segment, file, memory, rest, crc32c)
+        let read: (file: any DiskFile, whole: ByteBuffer, crc: UInt32)
         do throws(DiskError) {
-            (opened, part) = try await worker.run { () throws(DiskError) -> (any DiskFile, ByteBuffer) in
+            read = try await worker.run { () throws(DiskError) -> (any DiskFile, ByteBuffer, UInt32) in
                 let file: any DiskFile
                 if let open { file = open } else { file = try segment.disk.open(segment.logPath, .readOnly) }
-                return (file, try file.readBytes(at: start, length: length))
+                let (whole, crc) = try memory.read(file, at: start, length: length, behind: rest, crc: crc)
+                return (file, whole, crc)
             }
         } catch {
             throw LogError(
                 error.code == .notFound ? .notAvailable : .storageFailure, "segment \(segment.logPath) cannot be read", cause: error
             )
         }
-        file = opened
+        file = read.file
         position += Int64(length)
-        crc32c = CRC32C.extend(crc32c, with: part, at: part.readerIndex, length: length)
-        try check(part, from: start)
-        return part
+        crc32c = read.crc
+        try check(read.whole, from: start - Int64(rest.readableBytes))
+        return read.whole.getSlice(at: read.whole.readerIndex + rest.readableBytes, length: length)
     }
 
-    private func check(_ part: ByteBuffer, from start: Int64) throws(LogError) {
-        var whole = part
-        var begin = start
-        if rest.readableBytes > 0 {
-            begin -= Int64(rest.readableBytes)
-            whole = rest
-            whole.writeImmutableBuffer(part)
-        }
+    /// - Parameter whole: What was left of the part before, and the new part.
+    private func check(_ whole: ByteBuffer, from begin: Int64) throws(LogError) {
         let batches: RecordBatches
         do throws(RecordBatchError) {
             batches = try RecordBatches(verifying: whole, allowsPartialTail: true)
@@ -81,12 +78,58 @@ actor SegmentReader {
             }
             nextOffset = entry.header.endOffset
         }
-        whole.moveReaderIndex(forwardBy: batches.sizeInBytes)
+        var tail = whole
+        tail.moveReaderIndex(forwardBy: batches.sizeInBytes)
         rest = ByteBuffer()
-        rest.writeImmutableBuffer(whole)
+        rest.writeImmutableBuffer(tail)
     }
 
     private func damaged(_ what: String) -> LogError {
         LogError(.corruptLog, "segment \(segment.logPath) is not uploaded: \(what); move the partition away from this broker")
+    }
+}
+
+/// The memory that one part after another is read into.
+private final class PartMemory: Sendable {
+    private let memory = Mutex(ByteBuffer())
+
+    /// So that a disk can write the part past the page cache without another copy of it.
+    private static let alignment = 4_096
+    /// Read and summed in pieces that stay in the processor's cache.
+    private static let pieceBytes = 512 << 10
+
+    /// - Returns: `rest` and behind it `length` bytes of the file, which begin at a page of memory; and `crc` continued over these bytes.
+    func read(
+        _ file: any DiskFile, at offset: Int64, length: Int, behind rest: ByteBuffer, crc: UInt32
+    ) throws(DiskError) -> (ByteBuffer, UInt32) {
+        let outcome = memory.withLock { buffer -> Result<(ByteBuffer, UInt32), DiskError> in
+            // Gives up the memory instead of copying it if a part before is still held.
+            buffer.clear(minimumCapacity: Self.alignment + rest.readableBytes + length)
+            let padding = buffer.withUnsafeMutableWritableBytes { space in
+                -(Int(bitPattern: space.baseAddress) + rest.readableBytes) & (Self.alignment - 1)
+            }
+            buffer.moveWriterIndex(to: padding)
+            buffer.moveReaderIndex(to: padding)
+            buffer.writeImmutableBuffer(rest)
+            var (crc, failure, done) = (crc, DiskError?.none, 0)
+            while done < length, failure == nil {
+                let piece = min(Self.pieceBytes, length - done)
+                buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: piece) { space in
+                    let space = UnsafeMutableRawBufferPointer(rebasing: space[..<piece])
+                    do throws(DiskError) {
+                        try file.read(into: space, at: offset + Int64(done))
+                        crc = CRC32C.extend(crc, with: UnsafeRawBufferPointer(space))
+                        return piece
+                    } catch {
+                        failure = error
+                        return 0
+                    }
+                }
+                done += piece
+            }
+            if let failure { return .failure(failure) }
+            return .success((buffer, crc))
+        }
+        return try outcome.get()
     }
 }
