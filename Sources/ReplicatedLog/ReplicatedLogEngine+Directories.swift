@@ -20,9 +20,10 @@ extension ReplicatedLogEngine {
         let highWatermarks = try volume.load(.highWatermark)
         for found in try directory.partitions() {
             let name = found.directoryName
-            let opening = LogOpening(
+            var opening = LogOpening(
                 logStart: logStarts[name].map { Offset($0) }, recoveryPoint: Offset(recoveryPoints[name] ?? 0), isClean: isClean,
                 startMayBeRemote: context.settings.startMayBeRemote)
+            opening.identityNeedsSync = !isClean
             let (log, report) = try SegmentedLog.open(
                 disk: directory.disk, directory: directory.path(name), settings: SegmentSettings(), opening: opening,
                 tail: volume.tail)
@@ -73,10 +74,12 @@ extension ReplicatedLogEngine {
             stray.letGo()
             try stray.volume.retire(id.description, delay: configuration.fileDeleteDelay)
         }
-        try volume.directory.create(id)
+        try volume.directory.create(id, token: context.environment.randomness.next())
+        var opening = LogOpening(startMayBeRemote: context.settings.startMayBeRemote)
+        opening.identityNeedsSync = true
         let (log, _) = try SegmentedLog.open(
             disk: volume.disk, directory: volume.directory.path(id.description), settings: SegmentSettings(configuration),
-            opening: LogOpening(startMayBeRemote: context.settings.startMayBeRemote), tail: volume.tail)
+            opening: opening, tail: volume.tail)
         let partition = ReplicatedPartition(partition: id, log: log, volume: volume, highWatermark: .zero, context: context)
         context.registry.add(partition, isApplied: false)
         // The files may still speak of a namesake that was deleted.

@@ -77,6 +77,37 @@ import Testing
         #expect(report.damage == nil && log.logEnd == Offset(2))
     }
 
+    /// Making a partition syncs nothing; the first sync of its records takes its name and identity along.
+    @Test(arguments: UInt64(0)..<32)
+    func aNewPartitionIsDurableWithItsFirstSyncAndLeavesNothingBehindWithoutOne(_ seed: UInt64) throws {
+        let (first, second) = (TopicID(high: 1, low: seed), TopicID(high: 2, low: seed))
+        func make(_ topic: TopicID, on disk: SimulatedDisk) throws -> SegmentedLog {
+            let directory = LogDirectory(disk: disk, root: "")
+            let partition = PartitionID(topicID: topic, topic: "t", partition: 0)
+            try directory.create(partition, token: seed)
+            var opening = LogOpening()
+            opening.identityNeedsSync = true
+            return try SegmentedLog.open(
+                disk: disk, directory: directory.path(partition.description), settings: SegmentSettings(), opening: opening
+            ).log
+        }
+        var disk = SimulatedDisk(seed: seed)
+        try append(3, to: make(first, on: disk))
+        disk = disk.crash(.powerCut)
+        // What is left is not taken for the records of a topic of the same name.
+        let found = try LogDirectory(disk: disk, root: "").partitions().first
+        if found?.partition.topicID != first {
+            #expect(found == nil)
+            let log = try make(second, on: disk)
+            #expect(log.logEnd == .zero)
+            try append(2, to: log)
+            try log.synchronize()
+            disk = disk.crash(.powerCut)
+            #expect(try LogDirectory(disk: disk, root: "").partitions().first?.partition.topicID == second)
+            #expect(try open(disk).log.logEnd == Offset(4))
+        }
+    }
+
     @Test func anEpochFileWithoutItsLastDigitsIsNone() {
         #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 63\n"))?.entries.count == 2)
         #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 6")) == nil)

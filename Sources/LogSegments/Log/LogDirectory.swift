@@ -44,14 +44,29 @@ package struct LogDirectory: Sendable {
         return found
     }
 
-    /// Makes a partition's directory with its identity in it, before anything else. Durable on return.
-    package func create(_ partition: PartitionID) throws(SegmentError) {
+    /// Makes a partition's directory with its identity in it, before anything else. Not durable on return: a log opened with
+    /// ``LogOpening/identityNeedsSync`` makes it so before it counts anything of its own as synced.
+    ///
+    /// A directory of that name that names no topic, as a power cut may leave one behind, is removed; one with records in it gets another
+    /// name (`-stray`) and is left alone.
+    package func create(_ partition: PartitionID, token: UInt64) throws(SegmentError) {
+        let name = partition.description
+        let metadata = "\(path(name))/\(PartitionMetadata.fileName)"
         try onDisk { () throws(DiskError) in
-            let directory = path(partition.description)
-            try disk.makeDirectory(directory)
-            try disk.replaceFile(
-                "\(directory)/\(PartitionMetadata.fileName)", with: PartitionMetadata.encode(partition.topicID))
-            try disk.synchronizeDirectory(root)
+            if try disk.exists(path(name)), (try? disk.readFile(metadata)).flatMap({ PartitionMetadata.decode($0) }) == nil {
+                let hasRecords = try disk.list(path(name)).contains { $0.name.hasSuffix(".\(SegmentFileKind.log.rawValue)") && $0.size > 0 }
+                if hasRecords {
+                    try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))-stray"))
+                } else {
+                    try disk.removeTree(path(name))
+                }
+            }
+            try disk.makeDirectory(path(name))
+            let file = try disk.open(metadata, .readWriteCreate)
+            defer { file.close() }
+            let identity = PartitionMetadata.encode(partition.topicID)
+            try file.write([identity], at: 0)
+            try file.truncate(to: Int64(identity.readableBytes))
         }
     }
 

@@ -17,6 +17,8 @@ package struct LogOpening: Sendable {
     package var isClean: Bool
     /// The log start may lie below the first local segment: what is between has been offloaded.
     package var startMayBeRemote: Bool
+    /// The directory and the file that names its topic may not be durable yet.
+    package var identityNeedsSync = false
 
     package init(logStart: Offset? = nil, recoveryPoint: Offset = .zero, isClean: Bool = false, startMayBeRemote: Bool = false) {
         self.logStart = logStart
@@ -48,9 +50,10 @@ extension SegmentedLog {
         disk: any Disk, directory: String, settings: SegmentSettings, opening: LogOpening, tail: TailCache? = nil
     ) throws(SegmentError) -> (log: SegmentedLog, report: RecoveryReport) {
         var listing = try DirectoryListing(disk: disk, directory: directory)
+        let isNew = listing.bases.isEmpty
         let firstBase = listing.bases.first ?? max(opening.logStart ?? .zero, .zero)
         var segments: [LogSegment] = []
-        if listing.bases.isEmpty {
+        if isNew {
             segments = [try LogSegment.create(at: firstBase, disk: disk, directory: directory)]
             try listing.removeSnapshots(disk: disk, directory: directory)
         } else {
@@ -74,12 +77,13 @@ extension SegmentedLog {
             state: State(
                 settings: settings, segments: segments, logStart: logStart, logEnd: firstBase, epochs: epochs ?? EpochHistory(),
                 producers: ProducerStates(), recoveryPoint: max(opening.recoveryPoint, firstBase),
-                sizeInBytes: listing.sizes.reduce(0, +)))
+                sizeInBytes: listing.sizes.reduce(0, +), identityNeedsSync: opening.identityNeedsSync))
         var recovery = LogRecovery(
             log: log, listing: listing, isClean: opening.isClean, recoveryPoint: opening.recoveryPoint,
-            knowsEpochs: epochs != nil || listing.bases.isEmpty)
+            knowsEpochs: epochs != nil)
         do throws(SegmentError) {
-            try recovery.run()
+            // An empty segment made just now has nothing to be checked, and its indexes are in memory.
+            if !isNew { try recovery.run() }
         } catch {
             guard case .corrupt = error, opening.isClean || opening.recoveryPoint > .zero else { throw error }
             // Trusted, but not as it should be: everything is checked.

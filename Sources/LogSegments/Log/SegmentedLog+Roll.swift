@@ -77,23 +77,33 @@ extension SegmentedLog {
     package var hasUnsynchronizedSealedSegments: Bool { state.withLock { $0.sealedNeedSync } }
 
     func synchronize(_ segments: [LogSegment], upTo end: Offset) throws(SegmentError) {
-        let (epochsNeedSync, end) = state.withLock { state in
+        let (epochsNeedSync, identityNeedsSync, end) = state.withLock { state in
             defer { state.epochsNeedSync = false }
             // An epoch whose first record is written, but not yet its line in the file.
             let isBehind = state.epochsAreDirty
-            return (state.epochsNeedSync, isBehind ? min(end, state.epochs.latest?.startOffset ?? end) : end)
+            return (
+                state.epochsNeedSync, state.identityNeedsSync,
+                isBehind ? min(end, state.epochs.latest?.startOffset ?? end) : end
+            )
         }
-        guard !segments.isEmpty || epochsNeedSync else { return }
+        guard !segments.isEmpty || epochsNeedSync || identityNeedsSync else { return }
         for segment in segments { try segment.synchronize() }
         try onDisk { () throws(DiskError) in
-            if epochsNeedSync {
-                let file = try disk.open("\(directory)/\(LeaderEpochCheckpoint.fileName)", .readWrite)
-                defer { file.close() }
-                try file.synchronize()
-            }
+            if epochsNeedSync { try synchronizeFile(LeaderEpochCheckpoint.fileName) }
+            if identityNeedsSync { try synchronizeFile(PartitionMetadata.fileName) }
             try disk.synchronizeDirectory(directory)
+            if identityNeedsSync { try disk.synchronizeDirectory(directory.parentDirectory) }
         }
-        state.withLock { state in state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd)) }
+        state.withLock { state in
+            state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd))
+            if identityNeedsSync { state.identityNeedsSync = false }
+        }
+    }
+
+    private func synchronizeFile(_ name: String) throws(DiskError) {
+        let file = try disk.open("\(directory)/\(name)", .readWrite)
+        defer { file.close() }
+        try file.synchronize()
     }
 
     /// Writes all that a later start wants to find, syncs it and closes. Further appends fail. On the log's worker only.

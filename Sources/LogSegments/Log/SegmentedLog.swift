@@ -59,6 +59,8 @@ package final class SegmentedLog: Sendable {
         var epochsNeedSync = false
         /// A segment was sealed since sealed ones were last synced.
         var sealedNeedSync = false
+        /// See ``LogOpening/identityNeedsSync``.
+        var identityNeedsSync = false
         var isClosed = false
     }
 

@@ -4,9 +4,6 @@
 
 internal import LogEngine
 internal import LogModel
-internal import LogSegments
-internal import Logging
-internal import NIOCore
 internal import RuntimeEnvironment
 internal import Synchronization
 
@@ -21,7 +18,7 @@ final class LeaderFetcher: Sendable {
         case catchUp = 1
     }
 
-    fileprivate struct Entry {
+    struct Entry {
         var partition: ReplicatedPartition
         var lane: Lane
         /// Fetched in this order; who got data goes to the end.
@@ -29,7 +26,7 @@ final class LeaderFetcher: Sendable {
         var pausedUntil: MonotonicInstant?
     }
 
-    fileprivate struct State {
+    struct State {
         var entries: [PartitionID: Entry] = [:]
         var isFetching = [false, false]
         var nextTurn: UInt64 = 0
@@ -39,8 +36,8 @@ final class LeaderFetcher: Sendable {
     }
 
     let leader: BrokerID
-    private let context: EngineContext
-    private let state = Mutex(State())
+    let context: EngineContext
+    let state = Mutex(State())
 
     init(leader: BrokerID, context: EngineContext) {
         self.leader = leader
@@ -137,113 +134,11 @@ final class LeaderFetcher: Sendable {
         }
     }
 
-    private func round(_ lane: Lane, _ requests: [(ReplicatedPartition, ReplicaFetchRequest)]) async {
-        let settings = context.settings
-        let responses: [PartitionID: ReplicaFetchResponse]
-        do {
-            responses = try await context.fetcher.fetch(
-                from: leader, lane: lane.rawValue, requests: requests.map(\.1),
-                maxWait: lane == .steady ? settings.replicaFetchWaitMax : min(settings.replicaFetchWaitMax, Self.catchUpWait),
-                minBytes: settings.replicaFetchMinBytes, maxBytes: settings.replicaFetchResponseMaxBytes)
-        } catch {
-            guard !Task.isCancelled else { return }
-            context.logger.debug("fetch failed", metadata: ["leader": "\(leader)", "error": "\(error)"])
-            try? await context.environment.clock.sleep(for: settings.replicaFetchBackoff)
-            return
-        }
-        await apply(responses, requests, lane)
-    }
-
-    /// Short, so that a partition that joins this lane, or the in-sync set, is not kept waiting.
-    private static var catchUpWait: Duration { .milliseconds(50) }
-
-    /// Carries out the answers, one job per volume.
-    private func apply(
-        _ responses: [PartitionID: ReplicaFetchResponse], _ requests: [(ReplicatedPartition, ReplicaFetchRequest)], _ lane: Lane
-    ) async {
-        var jobs: [ObjectIdentifier: (volume: LogVolume, answers: [FetchedAnswer])] = [:]
-        for (partition, request) in requests {
-            guard let response = responses[partition.partition], isMine(partition, lane) else { continue }
-            var answer = FetchedAnswer(partition: partition, request: request, response: response)
-            if response.records.readableBytes > 0 {
-                do { answer.batches = try RecordBatches(verifying: response.records, allowsPartialTail: true) } catch {
-                    context.logger.error(
-                        "fetched batches are damaged, asked for again",
-                        metadata: ["partition": "\(partition.partition)", "leader": "\(leader)", "error": "\(error)"])
-                    pause(partition)
-                    continue
-                }
-            }
-            jobs[ObjectIdentifier(partition.volume), default: (partition.volume, [])].answers.append(answer)
-        }
-        for job in jobs.values {
-            let answers = job.answers
-            let steps = await job.volume.writer.run {
-                answers.map { answer in
-                    Result { () throws(SegmentError) in
-                        try answer.partition.apply(answer.response, answer.batches, to: answer.request)
-                    }
-                }
-            }
-            for (answer, step) in zip(answers, steps) { await take(step, answer) }
-        }
-    }
-
-    private func take(_ step: Result<FollowStep, SegmentError>, _ answer: FetchedAnswer) async {
-        let partition = answer.partition
-        switch step {
-        case .success(.goOn(let gotData)):
-            guard gotData else { return }
-            state.withLock { state in
-                state.nextTurn += 1
-                state.entries[partition.partition]?.turn = state.nextTurn
-            }
-        case .success(.pause): pause(partition)
-        case .success(.stop): break
-        case .success(.startAnew): await startAnew(answer)
-        case .success(.bootstrapFromTier): await bootstrap(answer)
-        case .failure(let error):
-            context.logger.error(
-                "follower cannot append", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
-            pause(partition)
-        }
-    }
-
-    private func startAnew(_ answer: FetchedAnswer) async {
-        let partition = answer.partition
-        do {
-            let epoch = answer.request.currentLeaderEpoch
-            let offsets = try await context.fetcher.offsets(of: partition.partition, from: leader, leaderEpoch: epoch)
-            let hasBegun = try await partition.onWriter { () throws(SegmentError) in
-                try partition.startAnew(within: offsets, epoch: epoch)
-            }
-            if !hasBegun { pause(partition) }
-        } catch {
-            context.logger.warning(
-                "follower cannot begin anew", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
-            pause(partition)
-        }
-    }
-
-    private func bootstrap(_ answer: FetchedAnswer) async {
-        let partition = answer.partition
-        guard let bootstrap = context.tierBootstrap.withLock({ $0 }) else { return pause(partition) }
-        do {
-            let offsets = try await context.fetcher.offsets(
-                of: partition.partition, from: leader, leaderEpoch: answer.request.currentLeaderEpoch)
-            try await bootstrap(partition, offsets)
-        } catch {
-            context.logger.warning(
-                "follower cannot begin at the tier's end", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
-            pause(partition)
-        }
-    }
-
-    private func isMine(_ partition: ReplicatedPartition, _ lane: Lane) -> Bool {
+    func isMine(_ partition: ReplicatedPartition, _ lane: Lane) -> Bool {
         state.withLock { $0.entries[partition.partition]?.lane == lane }
     }
 
-    private func pause(_ partition: ReplicatedPartition) {
+    func pause(_ partition: ReplicatedPartition) {
         let until = context.environment.clock.now() + min(context.settings.replicaFetchBackoff, Self.pauseMax)
         state.withLock { $0.entries[partition.partition]?.pausedUntil = until }
     }
@@ -280,17 +175,14 @@ extension LeaderFetcher.State {
         return sleepers[other]
     }
 
+    func holds(_ lane: LeaderFetcher.Lane, exactly count: Int) -> Bool {
+        !isStopped && entries.values.count { $0.lane == lane } == count
+    }
+
     /// Takes the sleeping lanes out, to be resumed without the lock.
     fileprivate mutating func wake() -> [CheckedContinuation<Void, Never>] {
         let awake = sleepers.compactMap { $0 }
         sleepers = [nil, nil]
         return awake
     }
-}
-
-private struct FetchedAnswer: Sendable {
-    var partition: ReplicatedPartition
-    var request: ReplicaFetchRequest
-    var response: ReplicaFetchResponse
-    var batches: RecordBatches?
 }

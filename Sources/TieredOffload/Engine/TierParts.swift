@@ -36,7 +36,8 @@ struct TierParts: Sendable {
         self.logger = logger
         reader = RemoteReader(store: store, settings: settings)
         uploader = SegmentUploader(
-            metadata: self.metadata, store: store, settings: settings, environment: environment, broker: broker)
+            metadata: self.metadata, store: store, settings: settings, environment: environment, broker: broker,
+            memories: PartMemories(keptMax: settings.copyConcurrency))
         copySlots = Gate(width: settings.copyConcurrency)
         worker = environment.workers.makeWorker(named: "tier-copy-\(broker)")
     }

@@ -26,6 +26,7 @@ struct SegmentUploader: Sendable {
     let settings: TieredSettings
     let environment: RuntimeEnvironment
     let broker: BrokerID
+    let memories: PartMemories
 
     /// - Parameters:
     ///   - history: All epochs of the log.
@@ -106,7 +107,7 @@ struct SegmentUploader: Sendable {
         _ segment: SealedSegment, _ record: RemoteSegment, worker: any Worker
     ) async throws(LogError) -> UInt32 {
         let key = TierKey.log(record)
-        let reader = SegmentReader(segment, partBytes: settings.partBytes, worker: worker)
+        let reader = SegmentReader(segment, partBytes: settings.partBytes, worker: worker, memories: memories)
         if segment.sizeInBytes <= Int64(settings.partBytes) {
             var parts: [ByteBuffer] = []
             while let part = try await reader.next() { parts.append(part) }

@@ -21,16 +21,22 @@ actor SegmentReader {
     private var rest = ByteBuffer()
     private var nextOffset: Offset
     private(set) var crc32c: UInt32 = 0
-    private let memory = PartMemory()
+    private let memories: PartMemories
+    private let memory: PartMemory
 
-    init(_ segment: SealedSegment, partBytes: Int, worker: any Worker) {
+    init(_ segment: SealedSegment, partBytes: Int, worker: any Worker, memories: PartMemories) {
         self.segment = segment
         self.partBytes = partBytes
         self.worker = worker
+        self.memories = memories
+        memory = memories.take()
         nextOffset = segment.baseOffset
     }
 
-    deinit { file?.close() }
+    deinit {
+        file?.close()
+        memories.giveBack(memory)
+    }
 
     /// The next at most `partBytes`; nil at the end. The memory of the part before serves again if nobody holds it any more.
     ///
@@ -86,6 +92,23 @@ actor SegmentReader {
 
     private func damaged(_ what: String) -> LogError {
         LogError(.corruptLog, "segment \(segment.logPath) is not uploaded: \(what); move the partition away from this broker")
+    }
+}
+
+/// The memory of uploads that have ended, for those to come: fresh pages cost more than reading into them.
+final class PartMemories: Sendable {
+    private let keptMax: Int
+    private let kept = Mutex<[PartMemory]>([])
+
+    /// - Parameter keptMax: Uploads that run at one time.
+    init(keptMax: Int) { self.keptMax = keptMax }
+
+    fileprivate func take() -> PartMemory { kept.withLock { $0.popLast() } ?? PartMemory() }
+
+    fileprivate func giveBack(_ memory: PartMemory) {
+        kept.withLock { kept in
+            if kept.count < keptMax { kept.append(memory) }
+        }
     }
 }
 
