@@ -26,7 +26,12 @@ extension SuiteRow {
             + [
                 SuiteRow("slow-consumers", "20 consumers that ask and do not read, beside a producer", .slowConsumers(20)).with {
                     $0.withinMemory()
-                }
+                },
+                SuiteRow("stalled-store", "1 MB batches while the object store does not answer", .stalledStore(Produce())).with {
+                    $0.modes = ["tiered", "shared"]
+                    $0.seconds = 12
+                    $0.withinMemory()
+                },
             ]
     }
 
@@ -43,6 +48,7 @@ extension Figure {
     package static let perPartition = "resident per partition"
     package static let perConnection = "resident per connection"
     package static let growth = "resident at most, above idle"
+    package static let longestWait = "longest response"
     package static let lookupP50 = "lookup by offset p50"
     package static let lookupP99 = "lookup by offset p99"
     package static let timeLookupP50 = "lookup by time p50"

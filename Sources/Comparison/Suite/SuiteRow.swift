@@ -21,6 +21,8 @@ package struct SuiteRow: Sendable, Hashable {
         case sparseLog(gibibytes: Int)
         /// A partition that lies in so many objects.
         case objects(Int)
+        /// At full speed, while the object store does not answer for a third of the time.
+        case stalledStore(Produce)
         /// So many consumers that ask for all and read nothing.
         case slowConsumers(Int)
     }

@@ -106,6 +106,7 @@ package struct SuiteRun: Sendable {
         case .connections(let count): try await connections(count, turn)
         case .sparseLog(let gibibytes): try await sparseLog(gibibytes: gibibytes, turn)
         case .objects(let count): try await objects(count, turn)
+        case .stalledStore(let load): try await stalledStore(load, turn)
         case .slowConsumers(let count): try await slowConsumers(count, turn)
         }
     }

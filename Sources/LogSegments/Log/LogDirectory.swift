@@ -54,7 +54,9 @@ package struct LogDirectory: Sendable {
         let metadata = "\(path(name))/\(PartitionMetadata.fileName)"
         try onDisk { () throws(DiskError) in
             if try disk.exists(path(name)), (try? disk.readFile(metadata)).flatMap({ PartitionMetadata.decode($0) }) == nil {
-                let hasRecords = try disk.list(path(name)).contains { $0.name.hasSuffix(".\(SegmentFileKind.log.rawValue)") && $0.size > 0 }
+                let hasRecords = try disk.list(path(name)).contains {
+                    $0.name.hasSuffix(".\(SegmentFileKind.log.rawValue)") && $0.size > 0
+                }
                 if hasRecords {
                     try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))-stray"))
                 } else {

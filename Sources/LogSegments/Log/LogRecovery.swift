@@ -158,7 +158,7 @@ struct LogRecovery {
             log.state.withLock { $0.sizeInBytes -= size - result.end }
         }
         // Below the recovery point the next start looks at the indexes' size only.
-        try segment.storeRebuilt(atomically: segment.endOffset <= recoveryPoint)
+        try segment.storeRebuilt(atomically: result.end > 0 && segment.endOffset <= recoveryPoint)
         return result.damage != nil
     }
 
