@@ -181,10 +181,8 @@ final class StallingStore: Sendable {
     private static func list(_ query: [String: String], _ state: State) -> Answer {
         let (prefix, after) = (query["prefix"] ?? "", query["start-after"] ?? "")
         let limit = query["max-keys"].flatMap { Int($0) } ?? 1_000
-        let keys = state.objects.keys.filter {
-            $0.hasPrefix(prefix) && $0.utf8.lexicographicallyPrecedes(after.utf8) == false && $0 != after
-        }
-        .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        let keys = state.objects.keys.filter { $0.hasPrefix(prefix) && after.utf8.lexicographicallyPrecedes($0.utf8) }
+            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let contents = keys.prefix(limit).map { key in
             "<Contents><Key>\(PercentEncoding.encode(key))</Key><Size>\(state.objects[key]!.readableBytes)</Size></Contents>"
         }

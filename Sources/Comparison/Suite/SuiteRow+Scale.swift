@@ -44,6 +44,7 @@ extension SuiteRow {
 extension Figure {
     package static let startClean = "start after a stop"
     package static let startKilled = "start after a kill, its lease of 2 s included"
+    package static let made = "until each new partition answers"
     package static let idleResident = "resident, idle"
     package static let perPartition = "resident per partition"
     package static let perConnection = "resident per connection"
