@@ -125,9 +125,13 @@ public protocol Disk: Sendable {
     func physicalPaths(_ path: String) -> [String]
     /// How many copies of each byte this disk itself keeps and we can count: 1 for a directory, N for `replicated:N:`.
     var copies: Int { get }
+    /// Each healthy copy by itself, for a reader that can tell by checksums which of them is whole.
+    var copiesAlone: [any Disk] { get }
 }
 
 extension Disk {
+    public var copiesAlone: [any Disk] { [self] }
+
     /// Reads a whole file.
     public func readFile(_ path: String) throws(DiskError) -> ByteBuffer {
         let file = try open(path, .readOnly)

@@ -49,6 +49,8 @@ public final class ReplicatedDisk: Disk {
 
     public var copies: Int { disks.count }
 
+    public var copiesAlone: [any Disk] { health.healthy.map { disks[$0] } }
+
     /// Copies left out, and why. They get no more writes and are not read, until an operator restores them from another copy and
     /// removes the note `.unhealthy-copies` from all, the broker being stopped.
     ///

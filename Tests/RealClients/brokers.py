@@ -48,7 +48,7 @@ class Brokers:
                 "object.delete.retention.ms": 1_000,
             }
             settings.update({key.replace("_", "."): value for key, value in properties.items()})
-            text = "".join(f"{key}={str(value).replace('{broker}', str(broker))}\n" for key, value in settings.items())
+            text = "".join(f"{key}={str(value).replace('{broker}', str(broker)).replace('{directory}', str(self.directory))}\n" for key, value in settings.items())
             self.file(broker).write_text(text)
 
     def data(self, broker):
@@ -96,7 +96,9 @@ class Brokers:
 
     def create(self, topic, partitions=6, **config):
         new = NewTopic(topic, partitions, min(3, len(self.ids)), config={key.replace("_", "."): str(v) for key, v in config.items()})
-        admin(self.bootstrap).create_topics([new])[topic].result(60)
+        # Kept until it is done: a client that is let go of gives up what it waits for.
+        client = admin(self.bootstrap)
+        client.create_topics([new])[topic].result(60)
 
 
 class Load:
@@ -122,7 +124,8 @@ class Load:
     def run(self):
         producer = Producer({
             "bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5, "delivery.timeout.ms": 120_000,
-            "message.timeout.ms": 120_000, "retry.backoff.ms": 50, "reconnect.backoff.max.ms": 500, "log_level": 0})
+            "message.timeout.ms": 120_000, "retry.backoff.ms": 50, "reconnect.backoff.max.ms": 500,
+            "queue.buffering.max.messages": 5_000, "log_level": 0})
         begun = time.monotonic()
         total = 0
         while not self.ending.is_set():
@@ -166,12 +169,8 @@ class Load:
 
     def read(self, timeout=120):
         """All of the topic, from each log's start: {partition: {offset: number}}."""
-        consumer = Consumer({
-            "bootstrap.servers": self.bootstrap, "group.id": "verifier", "enable.auto.commit": False, "auto.offset.reset": "error",
-            "check.crcs": True, "log_level": 0})
-        ends = {}
-        for partition in range(self.partitions):
-            ends[partition] = consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=30)[1]
+        ends = {partition: self.end(partition) for partition in range(self.partitions)}
+        consumer = self.consumer()
         consumer.assign([TopicPartition(self.topic, partition, 0) for partition in range(self.partitions)])
         found = {partition: {} for partition in range(self.partitions)}
         left = {partition for partition, end in ends.items() if end > 0}
@@ -189,9 +188,31 @@ class Load:
         assert not left, f"not read to their ends in {timeout} s: {left}"
         return found
 
+    def consumer(self):
+        return Consumer({
+            "bootstrap.servers": self.bootstrap, "group.id": "verifier", "enable.auto.commit": False, "auto.offset.reset": "error",
+            "check.crcs": True, "log_level": 0})
+
+    def end(self, partition):
+        """The partition's end, from a leader that may be yet to be elected."""
+        def ask():
+            # A client of its own each time: one that knows a dead leader asks it until its time is over.
+            consumer = self.consumer()
+            try:
+                return consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=10)
+            except KafkaException as failure:
+                self.trouble = failure
+                return None
+            finally:
+                consumer.close()
+
+        bounds = eventually(ask)
+        assert bounds, f"{self.topic}-{partition} has no end: {self.trouble}"
+        return bounds[1]
+
     def verify(self):
         """Nothing acknowledged is lost or elsewhere, nothing is there twice, and each partition is in the order of sending."""
-        assert self.failures == []
+        assert self.failures == [], self.failures[:3]
         found = self.read()
         for partition, offsets in self.acknowledged.items():
             log = found[partition]

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytest.register_assert_rewrite("brokers")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("NINEFOLD", str(ROOT / ".build/release/ninefold"))
 MODES = ["isr", "tiered", "shared"]

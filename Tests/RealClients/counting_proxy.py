@@ -3,6 +3,7 @@ import http.client
 import http.server
 import re
 import threading
+import time
 import urllib.parse
 import xml.etree.ElementTree as xml
 
@@ -67,10 +68,21 @@ class CountingProxy:
                     proxy.requests.append(Request(kind, text, refused))
                 if refused:
                     return self.reply(503, [("Content-Type", "application/xml")], SLOW_DOWN)
+                fate = proxy.fate()
+                if fate == "refused":
+                    return self.reply(503, [("Content-Type", "application/xml")], SLOW_DOWN)
+                if fate == "stalled":
+                    time.sleep(4)
+                if fate == "hung up":
+                    self.close_connection = True
+                    return
                 headers = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "expect")}
                 self.upstream.request(self.command, self.path, body=body, headers=headers)
                 response = self.upstream.getresponse()
                 content = response.read()
+                if fate == "answer lost":
+                    self.close_connection = True
+                    return
                 with proxy.lock:
                     proxy.keep_account(self.command, urllib.parse.unquote(path), kind, body, response.status)
                 kept = [(n, v) for n, v in response.getheaders() if n.lower() not in ("connection", "transfer-encoding", "content-length")]
@@ -98,6 +110,10 @@ class CountingProxy:
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def fate(self):
+        """What becomes of the next request; for those who make it fail."""
+        return None
 
     def keep_account(self, method, path, kind, body, status):
         """Keeps the sizes of the objects that are there. Multipart uploads are not followed: a test that makes them must not ask."""

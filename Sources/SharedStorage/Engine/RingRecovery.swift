@@ -69,6 +69,7 @@ struct RingRecovery: Sendable {
     private func replay(_ dead: StreamWriter, disk: any Disk, path: String, requiring conditions: [Transaction.Condition])
         async throws(LogError)
     {
+        let disk = await worker.run { WALReader.wholestCopy(of: disk, path: path) }
         let header = try await worker.run { () throws(LogError) in try WriteAheadLog.readHeader(disk: disk, path: path) }
         guard let header else {
             throw LogError(

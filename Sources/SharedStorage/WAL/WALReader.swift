@@ -50,6 +50,9 @@ package final class WALReader: Sendable {
 
     package func close() { file.close() }
 
+    /// Where the next record must begin.
+    package var position: Int64 { state.withLock { $0.position } }
+
     /// The next records, at most about `bytesMax` of bodies (one record at least); empty at the end. Blocks.
     ///
     /// - Throws: ``LogError/Code/corruptLog`` if a record fails its checksum though a later group exists, which is written only
