@@ -92,11 +92,14 @@ public struct DiskEntry: Sendable, Hashable {
     public var isDirectory: Bool
     /// Bytes from start to end; 0 for a directory.
     public var size: Int64
+    /// Of the content, milliseconds since 1970; nil where the disk does not tell.
+    public var modifiedMilliseconds: Int64?
 
-    public init(name: String, isDirectory: Bool, size: Int64) {
+    public init(name: String, isDirectory: Bool, size: Int64, modifiedMilliseconds: Int64? = nil) {
         self.name = name
         self.isDirectory = isDirectory
         self.size = size
+        self.modifiedMilliseconds = modifiedMilliseconds
     }
 }
 

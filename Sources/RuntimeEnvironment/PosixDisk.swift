@@ -53,7 +53,11 @@ public struct PosixDisk: Disk {
             // What vanishes between the two calls was removed by somebody else: not there.
             guard lstat(name + "/" + child, &status) == 0 else { continue }
             let isDirectory = status.st_mode & S_IFMT == S_IFDIR
-            entries.append(DiskEntry(name: child, isDirectory: isDirectory, size: isDirectory ? 0 : Int64(status.st_size)))
+            let modified = Int64(status.st_mtim.tv_sec) * 1_000 + Int64(status.st_mtim.tv_nsec) / 1_000_000
+            entries.append(
+                DiskEntry(
+                    name: child, isDirectory: isDirectory, size: isDirectory ? 0 : Int64(status.st_size),
+                    modifiedMilliseconds: modified))
         }
         return entries.sorted { $0.name < $1.name }
     }

@@ -54,7 +54,10 @@ extension LocalDirectory {
             if child.entry.isDirectory {
                 try visit(Self.join(directory, child.entry.name), base: child.bytes, &walk)
             } else {
-                walk.found.append(ObjectInfo(key: String(decoding: child.bytes, as: UTF8.self), size: child.entry.size))
+                walk.found.append(
+                    ObjectInfo(
+                        key: String(decoding: child.bytes, as: UTF8.self), size: child.entry.size,
+                        modifiedMilliseconds: child.entry.modifiedMilliseconds))
             }
             if walk.found.count == walk.limit { return }
         }
