@@ -92,8 +92,8 @@ let package = Package(
         module(
             "TieredOffload",
             [
-                "LogEngine", "LogSegments", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore,
-                logging,
+                "CZstd", "LogEngine", "LogSegments", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering",
+                nioCore, logging,
             ]),
         module(
             "SharedStorage",
@@ -204,8 +204,9 @@ let package = Package(
         tests(
             "BrokerNode",
             [
-                "BrokerNode", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "LogEngine", "LogModel", "RuntimeEnvironment",
-                "Metering", nioCore, nioPosix,
+                "BrokerNode", "TieredOffload", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "ObjectStore", "LogEngine",
+                "LogModel",
+                "RuntimeEnvironment", "Metering", nioCore, nioPosix,
             ]),
     ]
 )

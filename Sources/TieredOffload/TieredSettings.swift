@@ -18,6 +18,12 @@ public struct TieredSettings: Sendable, Hashable {
     public var chunkCacheBytes = 64 << 20
     /// Bytes of segments' indexes kept.
     public var indexCacheBytes = 16 << 20
+    /// `remote.log.manager.copy.max.bytes.per.second`: segments that go up. Beyond it they wait on their volume.
+    public var copyLimit = TransferLimit()
+    /// `remote.log.manager.fetch.max.bytes.per.second`: what consumers read from the tier. Beyond it they are answered without records.
+    public var fetchLimit = TransferLimit()
+    /// `remote.log.chunk.compression.type`: how chunks of new segments are kept; nil for as they are.
+    public var chunkCompression: ChunkCompression.Codec?
     /// How long the objects of an attempt that another broker began and did not finish are left alone: it may still be putting them.
     public var orphanGrace: Duration = .seconds(60)
     /// How long ``TieredEngine/settle()`` on a follower waits for the leader's next upload.
@@ -31,6 +37,10 @@ public struct TieredSettings: Sendable, Hashable {
         if partBytes < 5 << 20 { return "an upload's part has \(partBytes) bytes; object stores need 5 MiB" }
         if chunkBytes <= 0 || readAheadBytes < chunkBytes {
             return "the read-ahead (\(readAheadBytes) bytes) must hold at least one chunk (\(chunkBytes) bytes)"
+        }
+        for limit in [copyLimit, fetchLimit]
+        where limit.bytesPerSecond ?? 1 <= 0 || limit.windows < 2 || limit.windowLength <= .zero {
+            return "a transfer limit needs bytes, at least two windows, and windows of some length"
         }
         if taskInterval <= .zero { return "the task interval must be positive" }
         return nil

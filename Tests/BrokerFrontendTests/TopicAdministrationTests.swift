@@ -190,7 +190,7 @@ import Testing
                     ]), version: version
             ).topics[0].partitions[0]
         }
-        for version in Int16(1)...8 { #expect(try await look(-1, version: version).offset == 3) }
+        for version in Int16(1)...9 { #expect(try await look(-1, version: version).offset == 3) }
         #expect(try await look(-2).offset == 0)
         #expect(try await look(-3).offset == 1)
         #expect(try await look(-3).timestamp == start + 20)
@@ -199,6 +199,9 @@ import Testing
         #expect(try await look(start + 50).offset == -1)
         #expect(try await look(start, epoch: 9).errorCode == .unknownLeaderEpoch)
         #expect(try await look(-5).errorCode == .unsupportedVersion)
+        // Nothing of it is in a tier.
+        #expect(try await look(-5, version: 9).errorCode == .none)
+        #expect(try await look(-5, version: 9).offset == -1)
         #expect(try await look(-3, version: 6).errorCode == .unsupportedVersion)
     }
 

@@ -44,27 +44,30 @@ final class TierBench: Sendable {
     func start(
         _ id: Int32 = 1, over storage: TailStorage? = nil, leader: Int32? = nil, epoch: Int32 = 1, replicas: [Int32]? = nil,
         metadata: (any MetadataStore)? = nil, store: (any ObjectStore)? = nil, settings: TieredSettings = .test,
-        configuration: LogConfiguration = .test
+        configuration: LogConfiguration = .test, inSync: [Int32]? = nil, leaderTierEnd: TieredEngine.LeaderTierEnd? = nil
     ) async throws -> Broker {
         let tail = TailEngine(broker: BrokerID(id), storage: storage ?? self.storage(id))
         let engine = TieredEngine(
             brokerID: BrokerID(id), tail: tail, store: store ?? self.store, metadata: metadata ?? self.metadata,
-            environment: world.environment, settings: settings,
+            environment: world.environment, settings: settings, leaderTierEnd: leaderTierEnd,
             logger: Logger(label: "tier-test", factory: { _ in SwiftLogNoOpLogHandler() }))
         try await engine.start()
         let broker = Broker(id: BrokerID(id), engine: engine, tail: tail, bench: self)
-        try await apply(broker, leader: leader ?? id, epoch: epoch, replicas: replicas ?? [id], configuration: configuration)
+        try await apply(
+            broker, leader: leader ?? id, epoch: epoch, replicas: replicas ?? [id], inSync: inSync, configuration: configuration)
         return broker
     }
 
     func apply(
-        _ broker: Broker, leader: Int32, epoch: Int32, replicas: [Int32], configuration: LogConfiguration = .test
+        _ broker: Broker, leader: Int32, epoch: Int32, replicas: [Int32], inSync: [Int32]? = nil,
+        configuration: LogConfiguration = .test
     ) async throws {
+        let inSync = inSync.map { $0.map { BrokerID($0) } }
         let replicas = replicas.map { BrokerID($0) }
         try await broker.engine.apply(
             PartitionAssignment(
                 partition: partition, leader: BrokerID(leader), leaderEpoch: LeaderEpoch(epoch), partitionEpoch: Int64(epoch),
-                replicas: replicas, inSyncReplicas: replicas),
+                replicas: replicas, inSyncReplicas: inSync ?? replicas),
             configuration: configuration)
     }
 

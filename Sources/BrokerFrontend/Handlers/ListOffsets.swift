@@ -9,7 +9,7 @@ internal import LogModel
 
 /// ListOffsets (2): the offset for a time, or for one of the times below zero that stand for a log's ends.
 enum ListOffsetsHandler: Handler {
-    static let versions: ClosedRange<Int16> = 1...8
+    static let versions: ClosedRange<Int16> = 1...9
 
     private enum Special {
         static let latest: Int64 = -1
@@ -18,6 +18,8 @@ enum ListOffsetsHandler: Handler {
         static let maxTimestamp: Int64 = -3
         /// Since version 8 (KIP-405).
         static let earliestLocal: Int64 = -4
+        /// The last offset in the object store; since version 9 (KIP-1005).
+        static let latestTiered: Int64 = -5
     }
 
     static func handle(_ request: ListOffsetsRequest, _ context: RequestContext) -> Handling<ListOffsetsResponse> {
@@ -56,6 +58,8 @@ enum ListOffsetsHandler: Handler {
             case Special.latest: found = ended(end(log.offsets), log.assignment.leaderEpoch)
             case Special.earliest: found = began(log.offsets.logStart, log)
             case Special.earliestLocal where context.version >= 8: found = began(log.offsets.localStart, log)
+            case Special.latestTiered where context.version >= 9:
+                found = log.offsets.latestTiered.map { began($0, log) }
             case Special.maxTimestamp where context.version >= 7: found = try await log.offsetOfMaxTimestamp()
             case ..<0:
                 answer.errorCode = .unsupportedVersion
@@ -63,7 +67,7 @@ enum ListOffsetsHandler: Handler {
             default: found = try await log.offset(forTimestamp: Timestamp(asked.timestamp))
             }
             // A new leader does not know yet how far its predecessor had let readers see: no answer may go back behind that.
-            if asked.timestamp != Special.earliest, asked.timestamp != Special.earliestLocal,
+            if ![Special.earliest, Special.earliestLocal, Special.latestTiered].contains(asked.timestamp),
                 let started = try startOfEpoch(log), started > log.offsets.highWatermark,
                 found.map({ $0.offset >= log.offsets.highWatermark }) ?? true
             {

@@ -18,7 +18,7 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
     }
 
     private static let fetchVersion: Int16 = 16
-    private static let listOffsetsVersion: Int16 = 8
+    private static let listOffsetsVersion: Int16 = 9
     private static let correlation = Atomic<Int32>(0)
 
     let brokerID: BrokerID
@@ -80,7 +80,13 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
         return LeaderOffsets(logStart: start, localStart: localStart, logEnd: end)
     }
 
-    /// - Parameter timestamp: ListOffsets' own: -1 latest, -2 earliest, -4 earliest on the leader's volume.
+    /// Exclusive end of what the leader knows to be in the object store (KIP-1005); nil if there is nothing.
+    func tierEnd(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> Offset? {
+        let last = try await offset(-5, of: partition, from: leader, leaderEpoch: leaderEpoch)
+        return last >= .zero ? last + 1 : nil
+    }
+
+    /// - Parameter timestamp: ListOffsets' own: -1 latest, -2 earliest, -4 earliest on the leader's volume, -5 last in the tier.
     func offset(
         _ timestamp: Int64, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
     ) async throws -> Offset {

@@ -18,22 +18,28 @@ struct TierParts: Sendable {
     let reader: RemoteReader
     let uploader: SegmentUploader
     let attempts = LiveAttempts()
+    let copyGate: TransferGate
+    let fetchGate: TransferGate
     /// Uploads at one time, over all partitions.
     let copySlots: Gate
+    /// Asks a leader for the exclusive end of its tier; nil unless new followers begin there.
+    let leaderTierEnd: TieredEngine.LeaderTierEnd?
     let worker: any Worker
     let logger: Logger
 
     init(
         broker: BrokerID, store: any ObjectStore, metadata: any MetadataStore, environment: RuntimeEnvironment,
-        settings: TieredSettings,
-        logger: Logger
+        settings: TieredSettings, leaderTierEnd: TieredEngine.LeaderTierEnd?, logger: Logger
     ) {
+        self.leaderTierEnd = leaderTierEnd
         self.broker = broker
         self.settings = settings
         self.environment = environment
         self.store = store
         self.metadata = TierMetadata(store: metadata)
         self.logger = logger
+        copyGate = TransferGate(settings.copyLimit, clock: environment.clock)
+        fetchGate = TransferGate(settings.fetchLimit, clock: environment.clock)
         reader = RemoteReader(store: store, settings: settings)
         uploader = SegmentUploader(
             metadata: self.metadata, store: store, settings: settings, environment: environment, broker: broker,

@@ -27,6 +27,33 @@ extension TieredEngine {
         }
         return try await log.restart(below: leaderLocalStart, leaderLogStart: leaderLogStart)
     }
+
+    /// Lets a replica that is new here begin where its leader's tier ends (KIP-1023), before it follows anybody. Where that does not
+    /// work it begins as without it.
+    func beginAtTierEnd(_ assignment: PartitionAssignment, _ configuration: LogConfiguration) async {
+        let partition = assignment.partition
+        guard let leaderTierEnd = parts.leaderTierEnd, let leader = assignment.leader, leader != parts.broker,
+            assignment.replicas.contains(parts.broker), !assignment.inSyncReplicas.contains(parts.broker),
+            tail.log(for: partition) == nil
+        else { return }
+        do {
+            guard let end = try await leaderTierEnd(partition, leader, assignment.leaderEpoch), end > .zero else { return }
+            // Opened without a leader: nothing is fetched before the log begins where it should.
+            var waiting = assignment
+            waiting.leader = nil
+            waiting.partitionEpoch -= 1
+            guard let tailLog = try await tail.apply(waiting, configuration: configuration), tailLog.offsets.logEnd == .zero,
+                let source = tailLog as? any SealedSegmentSource
+            else { return }
+            let log = TieredLog(tail: tailLog, source: source, parts: parts, configuration: configuration)
+            defer { log.stop() }
+            _ = try await log.restart(below: end, leaderLogStart: nil)
+        } catch {
+            parts.logger.info(
+                "Follower cannot begin at the end of its leader's tier and begins where the leader's volume does",
+                metadata: ["partition": "\(partition)", "error": "\(error)"])
+        }
+    }
 }
 
 extension TieredLog {

@@ -93,7 +93,7 @@ extension TieredEngine {
         var garbage: Int64 = 0
         for entry in try await parts.metadata.allSegments() {
             guard entry.segment.state != .copyFinished else {
-                records += entry.segment.sizeInBytes
+                records += entry.segment.objectBytes
                 count += 3
                 continue
             }

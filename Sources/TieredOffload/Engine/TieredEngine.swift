@@ -20,6 +20,9 @@ public final class TieredEngine: LogEngine {
         var isStopped = false
     }
 
+    /// Asks a partition's leader how far its tier reaches (ListOffsets -5): exclusive; nil if there is nothing.
+    public typealias LeaderTierEnd = @Sendable (PartitionID, BrokerID, LeaderEpoch) async throws -> Offset?
+
     public let name = "tiered"
     let tail: any LogEngine
     let parts: TierParts
@@ -29,14 +32,18 @@ public final class TieredEngine: LogEngine {
     ///   - tail: This engine's own; its logs conform to `SealedSegmentSource`.
     ///   - store: Shared by all brokers of the cluster.
     ///   - metadata: The cluster's; the tier's records lie below `/tiered/`.
+    ///   - leaderTierEnd: Given, a replica that holds nothing yet begins where its leader's tier ends (KIP-1023,
+    ///     `follower.fetch.last.tiered.offset.enable`); else where its leader's volume begins.
     public init(
         brokerID: BrokerID, tail: any LogEngine, store: any ObjectStore, metadata: any MetadataStore,
         environment: RuntimeEnvironment,
-        settings: TieredSettings = TieredSettings(), logger: Logger = Logger(label: "ninefold.tiered")
+        settings: TieredSettings = TieredSettings(), leaderTierEnd: LeaderTierEnd? = nil,
+        logger: Logger = Logger(label: "ninefold.tiered")
     ) {
         self.tail = tail
         parts = TierParts(
-            broker: brokerID, store: store, metadata: metadata, environment: environment, settings: settings, logger: logger)
+            broker: brokerID, store: store, metadata: metadata, environment: environment, settings: settings,
+            leaderTierEnd: leaderTierEnd, logger: logger)
     }
 
     public func start() async throws(LogError) {
@@ -59,6 +66,7 @@ public final class TieredEngine: LogEngine {
         await gate.enter()
         defer { gate.leave() }
         let held = state.withLock { $0.logs[partition] }
+        if held == nil { await beginAtTierEnd(assignment, configuration) }
         guard let tailLog = try await tail.apply(assignment, configuration: configuration) else {
             state.withLock { $0.logs[partition] = nil }
             // Not waited for: an upload that hangs must not hold up what the metadata say next. It can no longer commit.

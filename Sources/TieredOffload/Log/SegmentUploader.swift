@@ -45,7 +45,7 @@ struct SegmentUploader: Sendable {
         }
         catalog.note(key, record, revision: started)
         do throws(LogError) {
-            record.crc32c = try await putLog(segment, record, worker: worker)
+            record.crc32c = try await putLog(segment, &record, worker: worker)
             record.state = .copyFinished
             record.eventTime = now
             try await put(TierKey.indexes(record), indexes.parts)
@@ -104,8 +104,13 @@ struct SegmentUploader: Sendable {
 
     /// - Returns: The checksum of the object.
     private func putLog(
-        _ segment: SealedSegment, _ record: RemoteSegment, worker: any Worker
+        _ segment: SealedSegment, _ record: inout RemoteSegment, worker: any Worker
     ) async throws(LogError) -> UInt32 {
+        if let codec = settings.chunkCompression {
+            let (crc32c, compression) = try await putCompressedLog(segment, record, codec, worker: worker)
+            record.compression = compression
+            return crc32c
+        }
         let key = TierKey.log(record)
         let reader = SegmentReader(segment, partBytes: settings.partBytes, worker: worker, memories: memories)
         if segment.sizeInBytes <= Int64(settings.partBytes) {
@@ -127,7 +132,7 @@ struct SegmentUploader: Sendable {
         return await reader.crc32c
     }
 
-    private func put(_ key: String, _ body: [ByteBuffer]) async throws(LogError) {
+    func put(_ key: String, _ body: [ByteBuffer]) async throws(LogError) {
         do throws(ObjectStoreError) {
             try await store.put(key, body, condition: .always)
         } catch { throw Self.failed(key, error) }
@@ -148,7 +153,7 @@ struct SegmentUploader: Sendable {
         } catch {}
     }
 
-    private static func failed(_ key: String, _ error: ObjectStoreError) -> LogError {
+    static func failed(_ key: String, _ error: ObjectStoreError) -> LogError {
         LogError(.notAvailable, "object \(key) could not be put; its segment stays local and is tried again", cause: error)
     }
 
@@ -167,7 +172,7 @@ final class LiveAttempts: Sendable {
 }
 
 /// What made a stream of parts end, past the store that wraps it.
-private final class FirstFailure: Sendable {
+final class FirstFailure: Sendable {
     private let failure = Mutex<LogError?>(nil)
 
     func note(_ error: LogError) { failure.withLock { if $0 == nil { $0 = error } } }

@@ -28,6 +28,7 @@ extension TieredLog {
             await parts.copySlots.enter()
             defer { parts.copySlots.leave() }
             guard !Task.isCancelled, self.claim(at: epoch) != nil else { return }
+            if let delay = parts.copyGate.admit(segment.sizeInBytes) { return kick(after: delay) }
             try await parts.uploader.upload(
                 segment, of: partition, history: source.epochHistory, leaderEpoch: epoch, claim: claim, catalog: catalog,
                 attempts: parts.attempts, worker: parts.worker)
@@ -36,6 +37,14 @@ extension TieredLog {
                 metadata: ["partition": "\(partition)", "offset": "\(segment.baseOffset)", "bytes": "\(segment.sizeInBytes)"])
             // Not at the end: a volume that is short of space gets it back segment by segment.
             if hasLocalRetention { try await applyLocalRetention() }
+        }
+    }
+
+    /// The broker's copy quota is used up: the other steps of the round go on, and a later one copies.
+    private func kick(after delay: Duration) {
+        Task { [weak self, clock = parts.environment.clock] in
+            try? await clock.sleep(for: delay)
+            self?.kick()
         }
     }
 

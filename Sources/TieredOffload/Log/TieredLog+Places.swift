@@ -28,6 +28,10 @@ extension TieredLog {
                 continue
             }
             let paths = parts.store.physicalPaths(key)
+            if let compression = segment.compression {
+                copies += await compressedCopies(of: range, in: segment, compression, paths)
+                continue
+            }
             if paths.isEmpty {
                 do throws(ObjectStoreError) {
                     copies.append(Self.copy("\(parts.store.url) \(key)", range, try await parts.store.get(key, range: range)))
@@ -43,13 +47,51 @@ extension TieredLog {
         return copies
     }
 
+    /// The frames that hold `range` of the segment, in each copy of the object; the checksum is that of the segment's bytes.
+    private func compressedCopies(
+        of range: Range<Int64>, in segment: RemoteSegment, _ compression: ChunkCompression, _ paths: [String]
+    ) async -> [PhysicalCopy] {
+        let key = TierKey.log(segment)
+        let chunks = compression.chunks(of: range)
+        let frames = compression.range(of: chunks)
+        let size = segment.sizeInBytes
+        @Sendable func copy(_ location: String, _ read: () throws -> ByteBuffer) -> PhysicalCopy {
+            do {
+                let plain = try compression.decompressed(try read(), chunks: chunks, size: size, object: key)
+                let start = Int(range.lowerBound - chunks.lowerBound * Int64(compression.chunkBytes))
+                var found = Self.copy(
+                    location, range, plain.getSlice(at: plain.readerIndex + start, length: range.count) ?? ByteBuffer())
+                found.byteRange = frames
+                return found
+            } catch {
+                return PhysicalCopy(medium: .object, location: location, byteRange: frames, crc32c: nil, problem: "\(error)")
+            }
+        }
+        if paths.isEmpty {
+            let read: Result<ByteBuffer, ObjectStoreError>
+            do throws(ObjectStoreError) {
+                read = .success(try await parts.store.get(key, range: frames))
+            } catch { read = .failure(error) }
+            return [copy("\(parts.store.url) \(key)") { try read.get() }]
+        }
+        var copies: [PhysicalCopy] = []
+        for path in paths {
+            copies.append(await parts.worker.run { copy(path) { try Self.bytes(at: path, frames) } })
+        }
+        return copies
+    }
+
+    private static func bytes(at path: String, _ range: Range<Int64>) throws -> ByteBuffer {
+        let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+        defer { try? file.close() }
+        try file.seek(toOffset: UInt64(range.lowerBound))
+        return ByteBuffer(bytes: try file.read(upToCount: range.count) ?? Data())
+    }
+
     /// Reads one copy by its own path, past the store that hides which copy it reads. Blocks.
     private static func readBack(_ path: String, _ range: Range<Int64>) -> PhysicalCopy {
         do {
-            let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-            defer { try? file.close() }
-            try file.seek(toOffset: UInt64(range.lowerBound))
-            return copy(path, range, ByteBuffer(bytes: try file.read(upToCount: range.count) ?? Data()))
+            return copy(path, range, try bytes(at: path, range))
         } catch {
             return PhysicalCopy(medium: .object, location: path, byteRange: range, crc32c: nil, problem: "\(error)")
         }

@@ -37,7 +37,10 @@ extension TieredLog {
                     "\(partition): offset \(offset) lies in the object store; the follower starts at \(local.localStart) from there"
                 )
             }
+            // KIP-956: answered without records, not refused. The reader asks again.
+            guard parts.fetchGate.delay() == .zero else { return ReadResult(records: LogSlices([]), offsets: offsets) }
             let batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
+            parts.fetchGate.note(Int64(batches.sizeInBytes))
             return ReadResult(records: LogSlices(batches.buffer), offsets: offsets)
         }
     }

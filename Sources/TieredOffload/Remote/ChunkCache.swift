@@ -33,21 +33,24 @@ actor ChunkCache {
         bytesMax = settings.chunkCacheBytes
     }
 
-    /// The bytes of `range`, which lies inside an object of `size` bytes.
+    /// The bytes of `range`, which lies inside an object of `size` bytes; decompressed and reckoned in the segment's bytes where its
+    /// chunks are compressed.
     ///
     /// - Parameter isSequential: The reader goes on in order: what it will ask for next is fetched with it, or behind it.
-    func read(_ object: String, size: Int64, _ range: Range<Int64>, isSequential: Bool) async throws(ObjectStoreError) -> ByteBuffer
+    func read(_ object: String, size: Int64, _ range: Range<Int64>, isSequential: Bool, compression: ChunkCompression? = nil)
+        async throws(ObjectStoreError) -> ByteBuffer
     {
+        let chunkBytes = compression.map { Int64($0.chunkBytes) } ?? chunkBytes
         let first = range.lowerBound / chunkBytes
         let last = (range.upperBound - 1) / chunkBytes
         let end = (size - 1) / chunkBytes
-        let ahead = isSequential ? min(end, first + max(last - first, runBytes / chunkBytes - 1)) : last
-        fetch(object, size: size, chunks: first...(isMissing(object, first...last) ? max(last, ahead) : last))
+        let ahead = isSequential ? min(end, first + max(last - first, max(1, runBytes / chunkBytes) - 1)) : last
+        fetch(object, size: size, chunks: first...(isMissing(object, first...last) ? max(last, ahead) : last), compression)
         let fetches = (first...last).map { ($0, use(Key(object: object, index: $0))) }
         // Behind a sequential reader that is served from the cache, the next run is fetched before it is asked for.
         let next = last + 1
         if isSequential, next <= end, isMissing(object, next...next) {
-            fetch(object, size: size, chunks: next...min(end, next + runBytes / chunkBytes - 1))
+            fetch(object, size: size, chunks: next...min(end, next + max(1, runBytes / chunkBytes) - 1), compression)
         }
         evict()
         var whole = ByteBuffer()
@@ -87,7 +90,7 @@ actor ChunkCache {
     }
 
     /// Begins to fetch those of `chunks` that are missing, neighbours by one get.
-    private func fetch(_ object: String, size: Int64, chunks: ClosedRange<Int64>) {
+    private func fetch(_ object: String, size: Int64, chunks: ClosedRange<Int64>, _ compression: ChunkCompression?) {
         var next = chunks.lowerBound
         while next <= chunks.upperBound {
             guard slots[Key(object: object, index: next)] == nil else {
@@ -96,15 +99,22 @@ actor ChunkCache {
             }
             var last = next
             while last < chunks.upperBound, slots[Key(object: object, index: last + 1)] == nil { last += 1 }
-            fetchRun(object, size: size, next...last)
+            fetchRun(object, size: size, next...last, compression)
             next = last + 1
         }
     }
 
-    private func fetchRun(_ object: String, size: Int64, _ chunks: ClosedRange<Int64>) {
-        let (store, chunkBytes) = (store, chunkBytes)
+    private func fetchRun(_ object: String, size: Int64, _ chunks: ClosedRange<Int64>, _ compression: ChunkCompression?) {
+        let store = store
+        let chunkBytes = compression.map { Int64($0.chunkBytes) } ?? chunkBytes
         let start = chunks.lowerBound * chunkBytes
-        let run = Task { try await store.get(object, range: start..<min(size, (chunks.upperBound + 1) * chunkBytes)) }
+        let run = Task {
+            guard let compression else {
+                return try await store.get(object, range: start..<min(size, (chunks.upperBound + 1) * chunkBytes))
+            }
+            let frames = try await store.get(object, range: compression.range(of: chunks))
+            return try compression.decompressed(frames, chunks: chunks, size: size, object: object)
+        }
         for index in chunks {
             let key = Key(object: object, index: index)
             let length = Int(min(chunkBytes, size - index * chunkBytes))

@@ -63,7 +63,7 @@ final class RemoteReader: Sendable {
         guard position < size else { throw Self.corrupt(object, position, "its index points past its end") }
         var window = Int64(max(0, maxBytes) + Self.slackBytes)
         while true {
-            let bytes = try await fetch(object, size: size, position..<min(size, position + window))
+            let bytes = try await fetch(segment, object, position..<min(size, position + window))
             switch try Self.locate(offset, in: bytes, at: position, isLast: position + Int64(bytes.readableBytes) == size, object) {
             case .after(let next):
                 guard next < size else { throw Self.corrupt(object, position, "it has no batch with offset \(offset)") }
@@ -154,7 +154,7 @@ final class RemoteReader: Sendable {
         } catch { throw corrupt(object, start, "a batch cannot be read (\(error))") }
     }
 
-    private func fetch(_ object: String, size: Int64, _ range: Range<Int64>) async throws(LogError) -> ByteBuffer {
+    private func fetch(_ segment: RemoteSegment, _ object: String, _ range: Range<Int64>) async throws(LogError) -> ByteBuffer {
         let isSequential =
             range.lowerBound == 0
             || ends.withLock { ends in
@@ -165,7 +165,8 @@ final class RemoteReader: Sendable {
                 }
             }
         do throws(ObjectStoreError) {
-            return try await chunks.read(object, size: size, range, isSequential: isSequential)
+            return try await chunks.read(
+                object, size: segment.sizeInBytes, range, isSequential: isSequential, compression: segment.compression)
         } catch { throw Self.failure(error, object) }
     }
 

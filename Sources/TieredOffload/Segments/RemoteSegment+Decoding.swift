@@ -8,7 +8,7 @@ internal import LogModel
 extension RemoteSegment {
     enum CodingKeys: String, CodingKey {
         case id, state, objectKey, baseOffset, endOffset, maxTimestamp, sizeInBytes, crc32c, broker, leaderEpoch, eventTime, epochs
-        case indexes
+        case indexes, compression
     }
 
     package init(from decoder: any Decoder) throws {
@@ -26,6 +26,17 @@ extension RemoteSegment {
         eventTime = try values.decode(Timestamp.self, forKey: .eventTime)
         epochs = try values.decode([EpochStart].self, forKey: .epochs)
         indexes = try values.decode(IndexLayout.self, forKey: .indexes)
+        compression = try values.decodeIfPresent(ChunkCompression.self, forKey: .compression)
+        if let compression {
+            let chunkBytes = Int64(compression.chunkBytes)
+            guard chunkBytes > 0, chunkBytes <= 1 << 30, sizeInBytes >= 0,
+                Int64(compression.lengths.count) == sizeInBytes / chunkBytes + (sizeInBytes % chunkBytes > 0 ? 1 : 0),
+                compression.lengths.allSatisfy({ $0 > 0 && $0 <= 1 << 31 })
+            else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: .compression, in: values, debugDescription: "chunks that do not make \(sizeInBytes) bytes")
+            }
+        }
         guard baseOffset >= .zero, baseOffset <= endOffset, sizeInBytes >= 0 else {
             throw DecodingError.dataCorruptedError(
                 forKey: .endOffset, in: values, debugDescription: "a segment of \(sizeInBytes) bytes, \(baseOffset) to \(endOffset)"

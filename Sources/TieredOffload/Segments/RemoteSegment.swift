@@ -27,9 +27,9 @@ package struct RemoteSegment: Codable, Hashable, Sendable {
     /// Exclusive.
     package var endOffset: Offset
     package var maxTimestamp: Timestamp
-    /// Of the `.log` object.
+    /// Of the segment's `.log`.
     package var sizeInBytes: Int64
-    /// Of the whole `.log` object.
+    /// Of the segment's whole `.log`.
     package var crc32c: UInt32
     /// Who uploads, and as which leader.
     package var broker: BrokerID
@@ -40,6 +40,11 @@ package struct RemoteSegment: Codable, Hashable, Sendable {
     package var epochs: [EpochStart]
     /// Where each index lies in the `.indexes` object.
     package var indexes: IndexLayout
+    /// Of the `.log` object's chunks; nil where it is the segment byte for byte.
+    package var compression: ChunkCompression?
+
+    /// Of the `.log` object as it lies in the store.
+    package var objectBytes: Int64 { compression?.objectBytes ?? sizeInBytes }
 
     package func epoch(at offset: Offset) -> LeaderEpoch? { epochs.last { $0.startOffset <= offset }?.epoch }
 
@@ -66,4 +71,9 @@ package struct IndexLayout: Codable, Hashable, Sendable {
     package var producerSnapshot: Section?
     /// Kafka's `leader-epoch-checkpoint`, from the log's start up to the segment's end.
     package var epochs: Section
+
+    /// Of the whole object.
+    package var totalBytes: Int64 {
+        [offset, time, transaction, producerSnapshot, epochs].compactMap { $0?.range.upperBound }.max() ?? 0
+    }
 }

@@ -44,6 +44,14 @@ package enum TierKey {
         return (topicID, number)
     }
 
+    /// The topic's name in `tiered/<topic>-<topic id>/…`; nil for a key of something else.
+    static func topic(ofObject key: String) -> String? {
+        let parts = key.split(separator: "/")
+        guard parts.count == 4, parts[0] == objects.dropLast(), parts[1].count > 23 else { return nil }
+        // A topic id has 22 characters.
+        return String(parts[1].dropLast(23))
+    }
+
     private static func name(_ id: String, _ base: Offset) -> String {
         let digits = String(base.rawValue)
         return String(repeating: "0", count: max(0, 20 - digits.count)) + digits + "-" + id
