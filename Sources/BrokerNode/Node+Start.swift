@@ -120,6 +120,14 @@ private struct NodeStart {
         return ReportingObjectStore(objectStore, clock: environment.clock, logger: logger)
     }
 
+    private func auditDuty(objectStore: any ObjectStore, metadata: any MetadataStore, controller: Controller) -> AuditDuty? {
+        guard configuration.objectAuditInterval > .zero else { return nil }
+        return AuditDuty(
+            store: objectStore, metadata: metadata, interval: configuration.objectAuditInterval,
+            grace: configuration.objectAuditGrace, clock: environment.clock, logger: logger,
+            isController: { controller.isActive })
+    }
+
     private func join(
         store: any MetadataStore, operations: MetadataOperations, objectStore: (any ObjectStore)?, server: KafkaServer,
         gate: DispatcherGate, group: MultiThreadedEventLoopGroup, host: String, port: Int, metricsURL: String?
@@ -180,13 +188,15 @@ private struct NodeStart {
                 planner: ControllerPlanner(placement: { EngineRegistry.placement(of: $0) }), clock: environment.clock,
                 logger: logger)
             let campaign = Task { await controller.run() }
+            let audit = objectStore.flatMap { auditDuty(objectStore: $0, metadata: store, controller: controller) }
             gate.open(frontend)
             let parts = NodeParts(
                 configuration: configuration, meters: meters, logger: logger, store: store, cache: cache,
                 registration: registration,
                 lease: lease, objectStore: objectStore, registry: registry, frontend: frontend, server: server,
                 transport: transport,
-                follower: follower, duties: duties, controller: controller, campaign: campaign)
+                follower: follower, duties: duties, controller: controller, campaign: campaign,
+                audit: audit.map { duty in Task { await duty.run() } })
             return Node(parts: parts, host: host, port: port)
         } catch {
             await registration.deregister()

@@ -30,11 +30,15 @@ struct NodeParts: Sendable {
     let controller: Controller
     /// Runs as long as the controller does.
     let campaign: Task<Void, Never>
+    /// nil where nothing is to be audited.
+    let audit: Task<Void, Never>?
 
     func stop() async {
         await handOver()
+        audit?.cancel()
         campaign.cancel()
         await campaign.value
+        await audit?.value
         duties.stop()
         follower.stop()
         // Waiting fetches and joins are answered first, or the server would wait for them.

@@ -17,7 +17,7 @@ final class EngineParts: Sendable {
     let meters: Meters
     let store: any ObjectStore
     let metadata: SharedMetadata
-    let wal: WriteAheadLog
+    let wal: any WALWriter
     /// The bytes of this broker's own ``WALOwnership``: a condition of all that it commits.
     let ownership: Transaction.Condition
     let reader: ObjectReader
@@ -29,7 +29,7 @@ final class EngineParts: Sendable {
     init(
         settings: SharedStorageSettings, environment: RuntimeEnvironment, meters: Meters, store: any ObjectStore,
         metadata: SharedMetadata,
-        wal: WriteAheadLog, ownership: Transaction.Condition, reader: ObjectReader, putter: ObjectPutter, uploader: Uploader
+        wal: any WALWriter, ownership: Transaction.Condition, reader: ObjectReader, putter: ObjectPutter, uploader: Uploader
     ) {
         self.settings = settings
         self.environment = environment

@@ -12,6 +12,10 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var walQueueBytesMax = 64 << 20
     /// Share of the ring in use from which uploads are forced.
     public var walPressureShare = 0.5
+    /// An object WAL's object is put once it holds this much,
+    public var walObjectBatchBytes = 8 << 20
+    /// or once its first append has waited this long.
+    public var walObjectLinger: Duration = .milliseconds(250)
     /// Bytes appended since the last upload that start the next.
     public var uploadThresholdBytes: Int64 = 64 << 20
     /// Longest time an appended batch waits for its upload to begin.
@@ -43,6 +47,9 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var destroyedObjectGrace: Duration = .seconds(600)
     /// A prepared object that is not committed by then is garbage.
     public var preparedObjectTTL: Duration = .seconds(3_600)
+    /// A move uploads the stream's batches before it closes the stream, so that nothing is left to bring behind; else the stream is
+    /// closed at its logical end at once and the tail follows behind.
+    public var closesByUploading = false
     /// How long opening a partition waits for its former owner, or the one that recovers it, to close the stream. The caller looks at
     /// the metadata again and tries again.
     public var openTimeout: Duration = .seconds(5)
@@ -58,6 +65,9 @@ public struct SharedStorageSettings: Sendable, Hashable {
         }
         if walGroupBytesMax <= 0 || walQueueBytesMax < walGroupBytesMax {
             return "the WAL's queue (\(walQueueBytesMax) bytes) must hold at least one group (\(walGroupBytesMax) bytes)"
+        }
+        if walObjectBatchBytes <= 0 || walObjectLinger < .zero {
+            return "an object of the WAL must hold at least a byte, and wait no negative time"
         }
         if blockBytes <= 0 || streamObjectSplitBytes <= 0 || streamsPerObjectMax <= 0 || uploadConcurrency <= 0 || mergeFanIn < 2 {
             return "block size, split size, streams per object and upload concurrency must be positive, the merge fan-in at least 2"

@@ -5,6 +5,7 @@
 import BrokerNode
 import LogModel
 import Testing
+import TieredOffload
 
 @Suite struct BrokerConfigurationTests {
     private func configuration(_ changes: [String: String] = [:]) throws(ConfigurationError) -> BrokerConfiguration {
@@ -38,6 +39,33 @@ import Testing
         #expect(given.queuedMaxRequestBytes == 300_000_000 && given.logCacheBytes == 2_000_000)
     }
 
+    @Test func theWriteAheadLogLiesOnAVolumeOrInObjects() throws {
+        let standard = try configuration()
+        #expect(!standard.walIsInObjects && standard.walVolume == nil)
+        let ring = try configuration(["wal.path": "replicated:2:/fast"])
+        #expect(!ring.walIsInObjects && ring.walVolume == "replicated:2:/fast")
+        let objects = try configuration(["wal.path": "object:", "wal.object.linger.ms": "100", "wal.object.batch.bytes": "65536"])
+        #expect(objects.walIsInObjects && objects.walVolume == nil)
+        #expect(objects.walObjectLinger == .milliseconds(100) && objects.walObjectBatchBytes == 65_536)
+        #expect(objects.unknownKeys.isEmpty)
+    }
+
+    @Test func transfersToTheTierAreLimitedWhereThatIsSaid() throws {
+        let standard = try configuration()
+        #expect(standard.remoteCopyLimit.bytesPerSecond == nil && standard.remoteFetchLimit.windows == 11)
+        #expect(standard.remoteChunkCompression == nil && !standard.followerFetchesFromTierEnd && !standard.closesByUploading)
+        let given = try configuration([
+            "remote.log.manager.copy.max.bytes.per.second": "1000", "remote.log.manager.copy.quota.window.num": "3",
+            "remote.log.manager.fetch.max.bytes.per.second": "2000",
+            "remote.log.manager.fetch.quota.window.size.seconds": "5", "remote.log.chunk.compression.type": "zstd",
+            "follower.fetch.last.tiered.offset.enable": "true", "stream.close.strategy": "upload-first",
+        ])
+        #expect(given.remoteCopyLimit.bytesPerSecond == 1_000 && given.remoteCopyLimit.windows == 3)
+        #expect(given.remoteFetchLimit.bytesPerSecond == 2_000 && given.remoteFetchLimit.windowLength == .seconds(5))
+        #expect(given.remoteChunkCompression == .zstd && given.followerFetchesFromTierEnd && given.closesByUploading)
+        #expect(given.unknownKeys.isEmpty)
+    }
+
     @Test func anUnknownKeyIsNamedNotRefused() throws {
         let configuration = try configuration(["log.dri": "/data", "num.partitions": "3"])
         #expect(configuration.unknownKeys == ["log.dri"])
@@ -58,6 +86,8 @@ import Testing
         ("broker.session.timeout.ms", "199", "from 200"), ("wal.capacity.bytes", "1", "1048576"),
         ("log.dirs", "/a,/b", "one directory"),
         ("log.dirs", "replicated:0:/a", "replicated:N:DIR"), ("wal.path", "replicated:3", "replicated:N:DIR"),
+        ("wal.path", "replicated:3", "object:"), ("stream.close.strategy", "never", "close-first, upload-first"),
+        ("remote.log.manager.copy.max.bytes.per.second", "0", "from 1"), ("remote.log.chunk.compression.type", "lz4", "none, zstd"),
         ("wal.upload.threshold.bytes", "268435456", "at most half"), ("volume.copies", "10", "from 1 up to 9"),
     ])
     func aBadValueNamesKeyValueAndWhatIsAllowed(key: String, value: String, allowed: String) {

@@ -16,7 +16,14 @@ import Testing
 @Suite struct ClusterTests {
     @Test(arguments: 1...8)
     func whateverHappensNothingAcknowledgedIsLostOrDoubled(_ seed: UInt64) async throws {
-        let cluster = try await Cluster(seed: seed)
+        try await run(seed, walsInObjects: false)
+    }
+
+    @Test(arguments: 101...108)
+    func norWithWALsInTheObjectStore(_ seed: UInt64) async throws { try await run(seed, walsInObjects: true) }
+
+    private func run(_ seed: UInt64, walsInObjects: Bool) async throws {
+        let cluster = try await Cluster(seed: seed, walsInObjects: walsInObjects)
         do {
             for _ in 0..<50 { try await cluster.step() }
             try await cluster.settle()
@@ -45,8 +52,8 @@ private final class Cluster {
     private let settings: SharedStorageSettings
     private(set) var history: [String] = []
 
-    init(seed: UInt64) async throws {
-        world = World(simulatedDisks: seed)
+    init(seed: UInt64, walsInObjects: Bool) async throws {
+        world = World(simulatedDisks: seed, walsInObjects: walsInObjects)
         random = RandomSourceGenerator(SeededRandomSource(seed: seed))
         var settings = SharedStorageSettings.small
         settings.walCapacityBytes = 512 << 10
@@ -57,6 +64,7 @@ private final class Cluster {
         settings.maintenanceInterval = .milliseconds(40)
         settings.mergeFanIn = 3
         settings.destroyedObjectGrace = .milliseconds(100)
+        settings.closesByUploading = seed % 2 == 0
         self.settings = settings
         for broker in 1...3 { engines[Int32(broker)] = try await start(Int32(broker)) }
         for number in 0..<3 {

@@ -20,9 +20,9 @@ private final class SharedEngineUnderTest: EngineUnderTest {
 
     var environment: RuntimeEnvironment { world.environment }
 
-    init(settings: SharedStorageSettings, simulatedDisks seed: UInt64? = nil) {
+    init(settings: SharedStorageSettings, simulatedDisks seed: UInt64? = nil, walsInObjects: Bool = false) {
         self.settings = settings
-        world = World(simulatedDisks: seed)
+        world = World(simulatedDisks: seed, walsInObjects: walsInObjects)
     }
 
     func makeEngine() async throws -> any LogEngine {
@@ -59,6 +59,12 @@ private final class SharedEngineUnderTest: EngineUnderTest {
     @Test(arguments: LogEngineConformance.cases(for: lossyTraits))
     func conformsOnADiskThatLosesPower(_ promise: ConformanceCase) async throws {
         try await promise.run(traits: Self.lossyTraits) { SharedEngineUnderTest(settings: .small, simulatedDisks: 11) }
+    }
+
+    /// Without any disk: what is acknowledged lies in the object store, which no power cut touches.
+    @Test(arguments: LogEngineConformance.cases(for: lossyTraits))
+    func conformsWithItsWALInObjects(_ promise: ConformanceCase) async throws {
+        try await promise.run(traits: Self.lossyTraits) { SharedEngineUnderTest(settings: .small, walsInObjects: true) }
     }
 
     /// The same with everything small: each append is uploaded, nothing stays in a cache, blocks hold a batch.

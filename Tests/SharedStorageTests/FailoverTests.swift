@@ -5,6 +5,7 @@
 import LogEngine
 import LogModel
 import ObjectStore
+import RuntimeEnvironment
 import SharedStorage
 import Synchronization
 import Testing
@@ -82,6 +83,49 @@ import Testing
         try await again.write(numbers(from: 11))
         #expect(try await again.readNumbers() == Array(0..<12))
         await back.shutdown()
+        await survivor.shutdown()
+    }
+}
+
+@Suite struct ManyDeathsTests {
+    /// Three of four brokers die at once, their partitions intertwined by moves whose tails nobody has uploaded. The fourth recovers
+    /// all of them side by side: each waits only for the parts that come before its own.
+    @Test(arguments: [false, true]) func severalDeadBrokersAreRecoveredSideBySide(walsInObjects: Bool) async throws {
+        let world = World(walsInObjects: walsInObjects)
+        var dead: [SharedStorageEngine] = []
+        for broker in Int32(1)...3 { dead.append(try await world.started(broker)) }
+        let survivor = try await world.started(4)
+        world.objects.setTrap { request, key in
+            request == .put && key.hasPrefix("shared/") ? .init(.unreachable, "no route") : nil
+        }
+        for number in Int32(0)..<3 {
+            // Each partition goes round all three, beginning with another one.
+            for turn in Int32(0)..<3 {
+                let owner = (number + turn) % 3 + 1
+                let log = try await world.open(dead[Int(owner) - 1], number, leader: owner, epoch: turn + 1)
+                for index in 0..<10 {
+                    let value = Int(turn) * 10 + index
+                    try await log.write(numbers(from: value, producer: Int64(number), sequence: Int32(value)))
+                }
+                guard turn < 2 else { continue }
+                _ = try await dead[Int(owner) - 1].apply(
+                    world.assignment(number, leader: owner, epoch: turn + 1, movingTo: owner % 3 + 1),
+                    configuration: LogConfiguration())
+            }
+        }
+        for (index, engine) in dead.enumerated() { world.kill(engine, broker: Int32(index + 1)) }
+        world.objects.setTrap(nil)
+        async let one: Void = survivor.brokerDied(BrokerID(1), epoch: BrokerEpoch(1), assigned: true)
+        async let two: Void = survivor.brokerDied(BrokerID(2), epoch: BrokerEpoch(1), assigned: true)
+        async let three: Void = survivor.brokerDied(BrokerID(3), epoch: BrokerEpoch(1), assigned: true)
+        _ = try await (one, two, three)
+        for number in Int32(0)..<3 {
+            let log = try await world.open(survivor, number, leader: 4, epoch: 4)
+            #expect(try await log.readNumbers() == Array(0..<30))
+            #expect(try log.append(numbers(from: 29, producer: Int64(number), sequence: 29), acks: .all, epoch: nil).isDuplicate)
+        }
+        try await survivor.settle()
+        #expect(try await world.audit(grace: .seconds(4_000_000_000)).findings.isEmpty)
         await survivor.shutdown()
     }
 }

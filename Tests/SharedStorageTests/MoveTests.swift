@@ -34,10 +34,54 @@ import Testing
         await second.shutdown()
     }
 
-    @Test func aMoveBetweenThreeBrokersUnderLoadLosesNothing() async throws {
+    @Test func aMoveThatUploadsFirstLeavesNoTailBehind() async throws {
+        for closesByUploading in [false, true] {
+            let world = World()
+            var settings = SharedStorageSettings.small
+            settings.closesByUploading = closesByUploading
+            let first = try await world.started(1, settings: settings)
+            let second = try await world.started(2, settings: settings)
+            let log = try await world.open(first, leader: 1, epoch: 1)
+            for index in 0..<10 { try await log.write(numbers(from: index)) }
+            let tailAtHandover = Mutex<Bool?>(nil)
+            world.registry.onHandover {
+                tailAtHandover.withLock { $0 = world.objects.keys.isEmpty }
+            }
+            _ = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+            // With the other strategy the upload follows behind the hand-over.
+            #expect(tailAtHandover.withLock { $0 } == !closesByUploading)
+            let moved = try await world.open(second, leader: 2, epoch: 2)
+            #expect(try await moved.readNumbers() == Array(0..<10))
+            await first.shutdown()
+            await second.shutdown()
+        }
+    }
+
+    @Test func aMoveThatCannotUploadFirstUploadsBehind() async throws {
         let world = World()
+        var settings = SharedStorageSettings.small
+        settings.closesByUploading = true
+        let first = try await world.started(1, settings: settings)
+        let second = try await world.started(2, settings: settings)
+        let log = try await world.open(first, leader: 1, epoch: 1)
+        for index in 0..<10 { try await log.write(numbers(from: index)) }
+        world.objects.setTrap { request, _ in request == .put ? .init(.slowDown, "503") : nil }
+        _ = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        let moved = try await world.open(second, leader: 2, epoch: 2)
+        try await moved.write(numbers(from: 10))
+        world.objects.setTrap(nil)
+        #expect(try await moved.readNumbers() == Array(0...10))
+        await first.shutdown()
+        await second.shutdown()
+    }
+
+    @Test(arguments: [(false, false), (true, false), (false, true), (true, true)])
+    func aMoveBetweenThreeBrokersUnderLoadLosesNothing(closesByUploading: Bool, walsInObjects: Bool) async throws {
+        let world = World(walsInObjects: walsInObjects)
+        var settings = SharedStorageSettings.small
+        settings.closesByUploading = closesByUploading
         var engines: [SharedStorageEngine] = []
-        for broker in 1...3 { engines.append(try await world.started(Int32(broker))) }
+        for broker in 1...3 { engines.append(try await world.started(Int32(broker), settings: settings)) }
         let current = Mutex<any PartitionLog>(try await world.open(engines[0], leader: 1, epoch: 1))
         let done = Mutex(false)
         let writer = Task {

@@ -39,7 +39,12 @@ final class MemoryObjectStore: ObjectStore {
         try check(.put, key)
         var whole = ByteBuffer()
         for part in body { whole.writeImmutableBuffer(part) }
-        objects.withLock { $0[key] = whole }
+        let isMade = objects.withLock { objects in
+            guard condition == .always || objects[key] == nil else { return false }
+            objects[key] = whole
+            return true
+        }
+        guard isMade else { throw ObjectStoreError(.preconditionFailed, "\(key) is there already") }
         if let error = lateTrap.withLock({ $0 })?(.put, key) { throw error }
     }
     func get(_ key: String, range: Range<Int64>?) async throws(ObjectStoreError) -> ByteBuffer {
@@ -57,7 +62,9 @@ final class MemoryObjectStore: ObjectStore {
         objects: [ObjectInfo], isTruncated: Bool
     ) {
         let found = objects.withLock { $0.filter { $0.key.hasPrefix(prefix) && $0.key > (startAfter ?? "") } }
-            .map { ObjectInfo(key: $0.key, size: Int64($0.value.readableBytes)) }.sorted { $0.key < $1.key }
+            .map { ObjectInfo(key: $0.key, size: Int64($0.value.readableBytes), modifiedMilliseconds: 1) }.sorted {
+                $0.key < $1.key
+            }
         return (Array(found.prefix(maxKeys)), found.count > maxKeys)
     }
     func delete(_ keys: [String]) async throws(ObjectStoreError) {

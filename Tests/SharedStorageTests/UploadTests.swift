@@ -154,7 +154,7 @@ extension World {
                 try await metadata.list(prefix: "/shared/prepared/").values + metadata.list(prefix: "/shared/destroyed/").values
             let ledger = try await metadata.list(prefix: "/shared/objects/").values
             let known = Set(ledger.map { $0.key.dropFirst("/shared/objects/".count) + ".nine" }.map(String.init))
-            let there = Set(objects.keys.map { String($0.split(separator: "/").last!) })
+            let there = Set(objects.keys.filter { $0.hasPrefix("shared/") }.map { String($0.split(separator: "/").last!) })
             return left.isEmpty && known == there
         }
     }

@@ -29,12 +29,15 @@ final class World: Sendable {
     let metadata: TrippingMetadataStore
     let registry = MemoryRegistry()
     let topic = TopicID(high: 7, low: 9)
+    /// Brokers without disks: their WALs lie in the object store.
+    let walsAreInObjects: Bool
     private let directory: String?
     private let disks: Mutex<[Int32: any Disk]>
     private let lifelines = Mutex<[ObjectIdentifier: Lifeline]>([:])
 
     /// - Parameter simulatedDisks: A disk per broker that can lose power, made from the seed; nil for a real directory.
-    init(simulatedDisks seed: UInt64? = nil) {
+    init(simulatedDisks seed: UInt64? = nil, walsInObjects: Bool = false) {
+        walsAreInObjects = walsInObjects
         metadata = TrippingMetadataStore(InMemoryMetadataStore(clock: environment.clock))
         if let seed {
             directory = nil
@@ -56,12 +59,13 @@ final class World: Sendable {
 
     func engine(
         _ broker: Int32, epoch: Int64 = 1, settings: SharedStorageSettings = .small,
-        lease: @escaping @Sendable () -> Bool = { true }
+        walInObjects: Bool? = nil, lease: @escaping @Sendable () -> Bool = { true }
     ) -> SharedStorageEngine {
         let lifeline = Lifeline()
         let engine = SharedStorageEngine(
             brokerID: BrokerID(broker), brokerEpoch: BrokerEpoch(epoch),
-            volume: .init(disk: disk(of: broker), path: Self.walPath(broker)),
+            volume: walInObjects ?? walsAreInObjects
+                ? nil : .init(disk: disk(of: broker), path: Self.walPath(broker)),
             volumeOf: { .init(disk: self.disk(of: $0.rawValue), path: Self.walPath($0.rawValue)) },
             store: MortalObjectStore(base: objects, lifeline: lifeline),
             metadataStore: MortalMetadataStore(base: metadata, lifeline: lifeline), environment: environment, meters: Meters(),
@@ -69,6 +73,8 @@ final class World: Sendable {
         lifelines.withLock { $0[ObjectIdentifier(engine)] = lifeline }
         return engine
     }
+
+    func lifeline(of engine: SharedStorageEngine) -> Lifeline? { lifelines.withLock { $0[ObjectIdentifier(engine)] } }
 
     /// Ends the engine as the death of its process does.
     func kill(_ engine: SharedStorageEngine, broker: Int32, _ crash: SimulatedDisk.Crash = .processKill) {
@@ -81,9 +87,9 @@ final class World: Sendable {
 
     func started(
         _ broker: Int32, epoch: Int64 = 1, settings: SharedStorageSettings = .small,
-        lease: @escaping @Sendable () -> Bool = { true }
+        walInObjects: Bool? = nil, lease: @escaping @Sendable () -> Bool = { true }
     ) async throws -> SharedStorageEngine {
-        let engine = engine(broker, epoch: epoch, settings: settings, lease: lease)
+        let engine = engine(broker, epoch: epoch, settings: settings, walInObjects: walInObjects, lease: lease)
         try await engine.start()
         return engine
     }
@@ -119,6 +125,7 @@ extension SharedStorageSettings {
         settings.maintenanceInterval = .seconds(3_600)
         settings.openTimeout = .seconds(10)
         settings.tailTimeout = .seconds(10)
+        settings.walObjectLinger = .milliseconds(1)
         return settings
     }
 }
@@ -182,10 +189,13 @@ final class MemoryRegistry: OwnershipRegistry {
     private let refusal = Mutex<LogError?>(nil)
 
     var completed: [(partition: PartitionID, target: BrokerID)] { handovers.withLock { $0 } }
+    private let handoverHook = Mutex<(@Sendable () -> Void)?>(nil)
+    func onHandover(_ hook: @escaping @Sendable () -> Void) { handoverHook.withLock { $0 = hook } }
     func refuse(_ error: LogError?) { refusal.withLock { $0 = error } }
 
     func completeHandover(_ assignment: PartitionAssignment, from source: BrokerID, to target: BrokerID) async throws(LogError) {
         if let refusal = refusal.withLock({ $0 }) { throw refusal }
+        handoverHook.withLock { $0 }?()
         handovers.withLock { $0.append((assignment.partition, target)) }
     }
 }

@@ -85,14 +85,23 @@ struct EngineAssembly {
     private func tiered(_ objectStore: any ObjectStore) throws -> TieredEngine {
         var settings = TieredSettings()
         settings.taskInterval = configuration.remoteLogTaskInterval
+        settings.copyLimit = configuration.remoteCopyLimit
+        settings.fetchLimit = configuration.remoteFetchLimit
+        settings.chunkCompression = configuration.remoteChunkCompression
         settings.chunkCacheBytes = configuration.chunkCacheBytes
         settings.indexCacheBytes = Int(configuration.memory.indexes)
         if let problem = settings.problem { throw ConfigurationError(problem) }
         let tail = try replicated(directory: "tiered", name: "tiered")
+        let fetcher = fetcher
+        var leaderTierEnd: TieredEngine.LeaderTierEnd?
+        if configuration.followerFetchesFromTierEnd {
+            leaderTierEnd = { @Sendable partition, leader, epoch in
+                try await fetcher.tierEnd(of: partition, from: leader, leaderEpoch: epoch)
+            }
+        }
         let engine = TieredEngine(
             brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment,
-            settings: settings,
-            logger: logger)
+            settings: settings, leaderTierEnd: leaderTierEnd, logger: logger)
         tail.setTierBootstrap { [weak engine] log, leader in
             _ = try await engine?.rebuildFollower(
                 log.partition, leaderLocalStart: leader.localStart, leaderLogStart: leader.logStart)
@@ -110,6 +119,7 @@ struct EngineAssembly {
         settings.logCacheBytes = configuration.logCacheBytes
         settings.blockCacheBytes = Int(configuration.blockCacheBytes)
         settings.indexCacheBytes = Int(configuration.memory.indexes)
+        settings.closesByUploading = configuration.closesByUploading
         settings.destroyedObjectGrace = configuration.objectDeleteRetention
         if let problem = settings.problem { throw ConfigurationError(problem) }
         let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)
@@ -117,7 +127,10 @@ struct EngineAssembly {
             configuration.walVolume
             ?? (configuration.logDirectory.hasPrefix("replicated:")
                 ? configuration.logDirectory.dropLast(directory.count) + "\(directory)-wal" : "\(directory)/wal")
-        let own = try await volumes.openOwn(configuration.nodeID, specification: specification)
+        settings.walObjectBatchBytes = configuration.walObjectBatchBytes
+        settings.walObjectLinger = configuration.walObjectLinger
+        let own = try await volumes.openOwn(
+            configuration.nodeID, specification: configuration.walIsInObjects ? nil : specification)
         let registration = registration
         return SharedStorageEngine(
             brokerID: configuration.nodeID, brokerEpoch: registration.epoch, volume: own, volumeOf: { volumes.volume(of: $0) },

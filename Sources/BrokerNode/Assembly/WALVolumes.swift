@@ -25,7 +25,14 @@ final class WALVolumes: Sendable {
     private static func key(_ broker: BrokerID) -> String { "/wal-volumes/\(broker.rawValue)" }
 
     /// Opens this broker's own volume and lets the others know of it.
-    func openOwn(_ broker: BrokerID, specification: String) async throws -> SharedStorageEngine.WALVolume {
+    ///
+    /// - Parameter specification: nil for a log in the object store, which everybody reaches; a ring that an earlier run had stays
+    ///   known.
+    func openOwn(_ broker: BrokerID, specification: String?) async throws -> SharedStorageEngine.WALVolume? {
+        guard let specification else {
+            try await learn(broker)
+            return nil
+        }
         let volume = try open(specification)
         known.withLock { $0[broker] = volume }
         _ = try await store.commit(Transaction(operations: [.put(Self.key(broker), Array(specification.utf8))]))

@@ -4,6 +4,7 @@
 
 package import LogModel
 internal import RuntimeEnvironment
+package import TieredOffload
 
 /// A node's settings: Kafka's names where Kafka has the thing, ours where it has not. Defaults are Kafka 3.9's.
 package struct BrokerConfiguration: Sendable {
@@ -19,6 +20,10 @@ package struct BrokerConfiguration: Sendable {
     package var logDirectory: String
     /// Where this broker's WAL lies: a volume specification; nil for a `wal` folder of ``logDirectory``.
     package var walVolume: String?
+    /// `wal.path=object:`: the WAL goes to the object store.
+    package var walIsInObjects: Bool
+    package var walObjectBatchBytes: Int
+    package var walObjectLinger: Duration
     package var metadataStoreURL: String
     package var objectStoreURL: String
     /// `storage.mode` of topics that do not say.
@@ -50,6 +55,19 @@ package struct BrokerConfiguration: Sendable {
     package var blockCacheBytes: Int64
     package var objectDeleteRetention: Duration
     package var remoteLogTaskInterval: Duration
+    /// `follower.fetch.last.tiered.offset.enable` (KIP-1023).
+    package var followerFetchesFromTierEnd: Bool
+    /// `remote.log.manager.copy.max.bytes.per.second` and its windows (KIP-956).
+    package var remoteCopyLimit: TransferLimit
+    package var remoteFetchLimit: TransferLimit
+    /// `remote.log.chunk.compression.type`
+    package var remoteChunkCompression: ChunkCompression.Codec?
+    /// `stream.close.strategy`: whether a move uploads the tail before it closes the stream, or behind.
+    package var closesByUploading: Bool
+    /// `object.audit.interval.ms`: between two audits by the controller; zero for none.
+    package var objectAuditInterval: Duration
+    /// `object.audit.grace.ms`: how old an object that the metadata do not know must be to be removed by the controller's audit.
+    package var objectAuditGrace: Duration
 
     /// Everything as given, for the frontend's `DescribeConfigs` and the defaults of topics.
     package var given: [String: String]
@@ -96,12 +114,16 @@ package struct BrokerConfiguration: Sendable {
             directory = "replicated:\(copies):\(directory)"
         }
         logDirectory = directory
-        walVolume = values.text("wal.path")
+        walIsInObjects = values.text("wal.path") == "object:"
+        walVolume = walIsInObjects ? nil : values.text("wal.path")
+        walObjectBatchBytes = Int(try values.integer("wal.object.batch.bytes", default: 8 << 20, in: 1 << 10...1 << 30))
+        walObjectLinger = try values.duration("wal.object.linger.ms", default: 250, in: 0...60_000)
         for (key, specification) in [("log.dirs", directory), ("wal.path", walVolume)] {
             guard let specification else { continue }
             do throws(VolumeError) { _ = try Volume.Kind(parsing: specification) } catch {
                 throw ConfigurationError(
-                    key: key, value: specification, allowed: "a directory, or replicated:N:DIR with N from 1 to 16")
+                    key: key, value: specification,
+                    allowed: "a directory, or replicated:N:DIR with N from 1 to 16" + (key == "wal.path" ? ", or object:" : ""))
             }
         }
         let plain = Self.plainDirectory(directory)
@@ -149,6 +171,19 @@ package struct BrokerConfiguration: Sendable {
         objectDeleteRetention = try values.duration("object.delete.retention.ms", default: 60_000, in: 0...86_400_000)
         remoteLogTaskInterval = try values.duration("remote.log.manager.task.interval.ms", default: 30_000, in: 10...86_400_000)
 
+        followerFetchesFromTierEnd = try values.boolean("follower.fetch.last.tiered.offset.enable", default: false)
+        remoteCopyLimit = try Self.transferLimit(&values, "copy")
+        remoteFetchLimit = try Self.transferLimit(&values, "fetch")
+        remoteChunkCompression = ChunkCompression.Codec(
+            rawValue: try values.choice(
+                "remote.log.chunk.compression.type", default: "none",
+                among: ["none"] + ChunkCompression.Codec.allCases.map(\.rawValue)))
+        closesByUploading =
+            try values.choice("stream.close.strategy", default: "close-first", among: ["close-first", "upload-first"])
+            == "upload-first"
+        objectAuditInterval = try values.duration("object.audit.interval.ms", default: 21_600_000, in: 0...Int64.max / 1_000_000)
+        objectAuditGrace = try values.duration("object.audit.grace.ms", default: 86_400_000, in: 1_000...Int64.max / 1_000_000)
+
         given = values.all
         unknownKeys = values.unknownKeys
     }
@@ -157,6 +192,17 @@ package struct BrokerConfiguration: Sendable {
     package static func plainDirectory(_ specification: String) -> String {
         guard specification.hasPrefix("replicated:") else { return specification }
         return specification.split(separator: ":", maxSplits: 2).last.map(String.init) ?? specification
+    }
+
+    private static func transferLimit(
+        _ values: inout ConfigurationValues, _ direction: String
+    ) throws(ConfigurationError) -> TransferLimit {
+        let prefix = "remote.log.manager.\(direction)"
+        let bytes = try values.integer("\(prefix).max.bytes.per.second", default: .max, in: 1...Int64.max)
+        var limit = TransferLimit(bytesPerSecond: bytes == .max ? nil : bytes)
+        limit.windows = Int(try values.integer("\(prefix).quota.window.num", default: 11, in: 2...1_000))
+        limit.windowLength = .seconds(try values.integer("\(prefix).quota.window.size.seconds", default: 1, in: 1...3_600))
+        return limit
     }
 
     private static func single(_ values: inout ConfigurationValues, _ key: String) throws(ConfigurationError) -> Listener? {

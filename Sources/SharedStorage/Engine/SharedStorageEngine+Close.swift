@@ -10,10 +10,17 @@ internal import RuntimeEnvironment
 internal import Synchronization
 
 extension SharedStorageEngine {
-    /// The move: closes the stream at its logical end, lets the registry name the new leader, and uploads the tail behind.
+    /// The move: closes the stream at its logical end, lets the registry name the new leader, and uploads the tail behind. Or uploads
+    /// first, most of it while the stream still serves, the rest once it is closed to appends.
     func handOver(
         _ log: SharedLog, _ assignment: PartitionAssignment, to target: BrokerID, _ parts: EngineParts
     ) async throws(LogError) {
+        if settings.closesByUploading {
+            // A store that does not take it now takes it behind, as with the other strategy.
+            try? await parts.uploader.uploadAll()
+            log.close()
+            try? await parts.uploader.uploadAll()
+        }
         try await close(log, parts)
         let deadline = environment.clock.now() + settings.openTimeout
         var delay: Int64 = 5
@@ -39,6 +46,7 @@ extension SharedStorageEngine {
     /// Closes the stream at the log's end: what is acknowledged is synced, what is not in objects is announced as a tail. Repeatable.
     func close(_ log: SharedLog, _ parts: EngineParts) async throws(LogError) {
         log.close()
+        parts.wal.expedite()
         try await log.flush()
         let writer = writer
         let end = log.closing()

@@ -48,34 +48,17 @@ extension SharedStorageEngine {
             try await compactor.compact(log, goal: .complete)
         }
         try await compactor.collectGarbage(all: true)
-        do throws(DiskError) {
-            // Behind the trim that the last upload has asked for.
-            try await parts.wal.onWorker { _ throws(DiskError) in }
-        } catch {
-            throw LogError(.storageFailure, "the write-ahead log \(parts.wal.path) failed", cause: error)
-        }
+        try await parts.wal.releaseSettled()
     }
 
     /// Uploads everything appended before the call, and does none of the rest that ``settle()`` does.
     public func uploadAll() async throws(LogError) { try await running().uploader.uploadAll() }
 
-    /// Bytes on this broker's own WAL volume. What lies in the object store belongs to no single broker: ask one of them for
-    /// ``objectFootprint()`` and add it once.
+    /// Bytes of this broker's own WAL, on its volume or in the object store. What else lies in the object store belongs to no single
+    /// broker: ask one of them for ``objectFootprint()`` and add it once.
     public func footprint() async throws(LogError) -> Footprint {
         guard let parts = state.withLock({ $0.parts }) else { return Footprint() }
-        let usage = parts.wal.usage
-        let copies = Int64(volume.disk.copies)
-        let allocated: Int64
-        do throws(DiskError) {
-            allocated = try await parts.wal.allocatedBytes()
-        } catch {
-            throw LogError(.storageFailure, "the write-ahead log \(parts.wal.path) cannot be measured", cause: error)
-        }
-        let live = min(usage.liveBytes * copies, allocated)
-        var footprint = Footprint()
-        footprint.add(.wal, physicalBytes: live, recordBytes: usage.liveRecordBytes * copies)
-        footprint.add(.reserved, physicalBytes: allocated - live)
-        return footprint
+        return try await parts.wal.footprint()
     }
 
     /// All that the engine's brokers together hold in the object store, whoever of them is asked: what streams need as `object`, what is

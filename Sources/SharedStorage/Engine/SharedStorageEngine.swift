@@ -36,7 +36,8 @@ public final class SharedStorageEngine: LogEngine {
     }
 
     public let name = "shared"
-    let volume: WALVolume
+    /// nil: the WAL goes to the object store.
+    let volume: WALVolume?
     let volumeOf: @Sendable (BrokerID) -> WALVolume?
     let store: any ObjectStore
     let metadata: SharedMetadata
@@ -55,14 +56,15 @@ public final class SharedStorageEngine: LogEngine {
 
     /// - Parameters:
     ///   - brokerEpoch: This run of the broker; higher than any before.
-    ///   - volume: Of this broker's WAL.
-    ///   - volumeOf: Of another broker's WAL, for its recovery; nil if it cannot be reached from here.
+    ///   - volume: Of this broker's WAL; nil for a WAL in the object store.
+    ///   - volumeOf: Of another broker's WAL, or of one that this broker had before, for its recovery; nil if it cannot be reached from
+    ///     here.
     ///   - leaseHolds: Whether this run's lease surely holds now, by the broker's own clock: true only before the deadline that was
     ///     reckoned from the *sending* of its last successful renewal. Asked after each sync, before anything is acknowledged. Once the
     ///     lease has ended it must stay false.
     ///   - registry: Names a partition's new leader when a move closes the stream here.
     public init(
-        brokerID: BrokerID, brokerEpoch: BrokerEpoch, volume: WALVolume, volumeOf: @escaping @Sendable (BrokerID) -> WALVolume?,
+        brokerID: BrokerID, brokerEpoch: BrokerEpoch, volume: WALVolume?, volumeOf: @escaping @Sendable (BrokerID) -> WALVolume?,
         store: any ObjectStore, metadataStore: any MetadataStore, environment: RuntimeEnvironment, meters: Meters,
         settings: SharedStorageSettings = SharedStorageSettings(), leaseHolds: @escaping @Sendable () -> Bool,
         registry: any OwnershipRegistry
@@ -110,23 +112,14 @@ public final class SharedStorageEngine: LogEngine {
                 )
             }
             if former.state != .recovered {
-                try await recovery(ownership: nil).recover(writer.broker, upTo: writer.epoch, disk: volume.disk, path: volume.path)
+                try await recovery(ownership: nil).recover(
+                    writer.broker, upTo: writer.epoch, volume: volume ?? volumeOf(writer.broker))
             }
         }
-        let own = WALOwnership(broker: writer.broker, epoch: writer.epoch, state: .open)
+        var own = WALOwnership(broker: writer.broker, epoch: writer.epoch, state: .open)
+        if volume == nil { own.isInObjects = true }
         let uploader = Uploader(settings: settings, clock: environment.clock)
-        let worker = environment.workers.makeWorker(named: "wal-open")
-        let wal = try await worker.run { [volume, writer, environment, settings, leaseHolds, metadata] () throws(LogError) in
-            try WriteAheadLog.create(
-                disk: volume.disk, path: volume.path, brokerID: writer.broker, epoch: writer.epoch, environment: environment,
-                settings: settings, leaseHolds: leaseHolds, pressure: { [weak uploader] in uploader?.kick() },
-                takenOver: {
-                    do throws(LogError) {
-                        try await metadata.checkUnchanged(key, SharedMetadata.encode(own))
-                        return nil
-                    } catch { return error.code == .fenced ? error : nil }
-                })
-        }
+        let wal = try await makeWAL(own, uploader)
         let taken = try await metadata.update(key, as: WALOwnership.self) { [writer] former throws(LogError) in
             guard let former else { return own }
             guard former == own || former.state == .recovered && former.epoch <= writer.epoch else {
@@ -145,9 +138,33 @@ public final class SharedStorageEngine: LogEngine {
         maintain()
     }
 
-    func recovery(ownership: Transaction.Condition?) -> RingRecovery {
-        RingRecovery(
-            metadata: metadata, putter: putter, settings: settings, clock: environment.clock,
+    /// The log of this run, empty, where the settings want it.
+    private func makeWAL(_ own: WALOwnership, _ uploader: Uploader) async throws(LogError) -> any WALWriter {
+        let key = SharedKey.wal(writer.broker)
+        let pressure: @Sendable () -> Void = { [weak uploader] in uploader?.kick() }
+        let takenOver: @Sendable () async -> LogError? = { [metadata] in
+            do throws(LogError) {
+                try await metadata.checkUnchanged(key, SharedMetadata.encode(own))
+                return nil
+            } catch { return error.code == .fenced ? error : nil }
+        }
+        guard let volume else {
+            return ObjectWAL(
+                store: store, brokerID: writer.broker, epoch: writer.epoch, environment: environment, settings: settings,
+                leaseHolds: leaseHolds, pressure: pressure, takenOver: takenOver,
+                noteTrim: { [metadata] number throws(LogError) in try await metadata.noteTrim(number, of: own) })
+        }
+        let worker = environment.workers.makeWorker(named: "wal-open")
+        return try await worker.run { [writer, environment, settings, leaseHolds] () throws(LogError) in
+            try WriteAheadLog.create(
+                disk: volume.disk, path: volume.path, brokerID: writer.broker, epoch: writer.epoch, environment: environment,
+                settings: settings, leaseHolds: leaseHolds, pressure: pressure, takenOver: takenOver)
+        }
+    }
+
+    func recovery(ownership: Transaction.Condition?) -> WALRecovery {
+        WALRecovery(
+            metadata: metadata, putter: putter, store: store, settings: settings, clock: environment.clock,
             worker: environment.workers.makeWorker(named: "wal-recovery"), ownership: ownership)
     }
 
@@ -166,11 +183,6 @@ public final class SharedStorageEngine: LogEngine {
         await recoveryGates.enter(broker)
         defer { recoveryGates.leave(broker) }
         let parts = try running()
-        guard let volume = volumeOf(broker) else {
-            throw LogError(
-                .storageFailure,
-                "the volume with the write-ahead log of broker \(broker) cannot be reached from broker \(writer.broker)")
-        }
-        try await recovery(ownership: parts.ownership).recover(broker, upTo: epoch, disk: volume.disk, path: volume.path)
+        try await recovery(ownership: parts.ownership).recover(broker, upTo: epoch, volume: volumeOf(broker))
     }
 }

@@ -6,6 +6,7 @@ internal import Foundation
 internal import LogEngine
 internal import LogModel
 internal import NIOCore
+internal import ObjectStore
 
 extension PhysicalCopy {
     /// What reading the copy back gave.
@@ -22,6 +23,19 @@ extension PhysicalCopy {
         case .failure(let error):
             PhysicalCopy(medium: medium, location: location, byteRange: bytes, crc32c: nil, problem: "\(error)")
         }
+    }
+
+    /// Every copy of a stretch of an object: by their paths where the store is a directory, else as the store gives it.
+    static func readBack(_ medium: Medium, object key: String, _ bytes: Range<Int64>, in store: any ObjectStore) async
+        -> [PhysicalCopy]
+    {
+        let paths = store.physicalPaths(key)
+        guard paths.isEmpty else { return paths.map { readBack(medium, path: $0, bytes) } }
+        let read: Result<ByteBuffer, ObjectStoreError>
+        do throws(ObjectStoreError) {
+            read = .success(try await store.get(key, range: bytes))
+        } catch { read = .failure(error) }
+        return [of(medium, "\(store.url)/\(key)", bytes, read)]
     }
 
     /// Reads one copy by its own path, past the volume that hides which copy it reads. Blocks.

@@ -57,7 +57,7 @@ extension SharedLog {
             (max(0, state.uncommittedBytes), state.rangeBytes, Int64(state.ranges.count))
         }
         var footprint = Footprint()
-        let inWAL = walBytes * Int64(shared.wal.disk.copies)
+        let inWAL = Int64((Double(walBytes) * shared.wal.copiesPerByte).rounded())
         footprint.add(.wal, physicalBytes: inWAL, recordBytes: inWAL)
         let inObjects = Int64((Double(objectBytes) * shared.store.copies.count).rounded())
         footprint.add(.object, physicalBytes: inObjects, recordBytes: inObjects, count: objects)
@@ -88,20 +88,8 @@ extension SharedLog {
     private func walCopies(of offset: Offset, in cached: CachedAppend, at position: Int64) async throws(LogError) -> [PhysicalCopy]
     {
         guard let entry = cached.batches.entries.first(where: { $0.header.endOffset > offset }) else { return [] }
-        let start = shared.wal.fileOffset(ofBodyAt: position) + Int64(entry.position)
-        let bytes = start..<start + Int64(entry.header.sizeInBytes)
-        let paths = shared.wal.disk.physicalPaths(shared.wal.path)
-        if paths.isEmpty {
-            let read: Result<ByteBuffer, DiskError>
-            do throws(DiskError) {
-                read = .success(
-                    try await shared.wal.onWorker { file throws(DiskError) in
-                        try file.readBytes(at: bytes.lowerBound, length: bytes.count)
-                    })
-            } catch { read = .failure(error) }
-            return [PhysicalCopy.of(.wal, shared.wal.path, bytes, read)]
-        }
-        return paths.map { PhysicalCopy.readBack(.wal, path: $0, bytes) }
+        let start = Int64(entry.position)
+        return try await shared.wal.physicalCopies(of: start..<start + Int64(entry.header.sizeInBytes), inBodyAt: position)
     }
 
     private func objectCopies(of offset: Offset, in range: RangeRecord) async throws(LogError) -> [PhysicalCopy] {
@@ -118,17 +106,6 @@ extension SharedLog {
             return false
         }
         guard let bytes else { return [] }
-        let paths = shared.store.physicalPaths(range.key)
-        guard paths.isEmpty else { return paths.map { PhysicalCopy.readBack(.object, path: $0, bytes) } }
-        let location = "\(shared.store.url)/\(range.key)"
-        do throws(ObjectStoreError) {
-            return [
-                PhysicalCopy.of(
-                    .object, location, bytes,
-                    Result<ByteBuffer, ObjectStoreError>.success(try await shared.store.get(range.key, range: bytes)))
-            ]
-        } catch {
-            return [PhysicalCopy.of(.object, location, bytes, Result<ByteBuffer, ObjectStoreError>.failure(error))]
-        }
+        return await PhysicalCopy.readBack(.object, object: range.key, bytes, in: shared.store)
     }
 }

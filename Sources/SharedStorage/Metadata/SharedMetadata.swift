@@ -106,6 +106,25 @@ struct SharedMetadata: Sendable {
         }
     }
 
+    // MARK: The object WAL
+
+    /// - Throws: ``LogError/Code/fenced`` if the WAL is no longer its run's.
+    func noteTrim(_ number: Int64, of own: WALOwnership) async throws(LogError) {
+        let (key, bytes) = (SharedKey.wal(own.broker), Self.encode(own))
+        let trim = Self.put(SharedKey.walTrim(own.broker), WALTrim(epoch: own.epoch, number: number))
+        if try await commit(Transaction(conditions: [.value(key, bytes)], operations: [trim])) { return }
+        try await checkUnchanged(key, bytes)
+        throw LogError(.notAvailable, "the trim of broker \(own.broker)'s write-ahead log was not recorded; it is tried again")
+    }
+
+    /// Number of the first object that the recovery of the run's WAL needs.
+    func trimNumber(of wal: WALOwnership) async throws(LogError) -> Int64 {
+        guard let trim = try await get(SharedKey.walTrim(wal.broker), as: WALTrim.self)?.value, trim.epoch == wal.epoch else {
+            return 0
+        }
+        return trim.number
+    }
+
     // MARK: Streams
 
     func stream(_ stream: StreamID) async throws(LogError) -> Versioned<StreamRecord>? {

@@ -9,6 +9,7 @@ package import LogModel
 ///
 /// ```
 /// /shared/wal/<broker>                             WALOwnership      who may write a broker's WAL, and commit what it holds
+/// /shared/wal-trims/<broker>                       WALTrim           where the recovery of an object WAL begins
 /// /shared/streams/<topic hex>/<n>                  StreamRecord      one per partition
 /// /shared/ranges/<topic hex>/<n>/<start, 16 hex>   RangeRecord       one per piece of a stream in an object
 /// /shared/prepared/<object>                        PreparedObject    announced, perhaps put
@@ -17,7 +18,9 @@ package import LogModel
 /// ```
 /// An object is in exactly one of the last three; a transaction moves it from one to the next.
 enum SharedKey {
+    static let all = "/shared/"
     static let wals = "/shared/wal/"
+    static let walTrims = "/shared/wal-trims/"
     static let streams = "/shared/streams/"
     static let ranges = "/shared/ranges/"
     static let prepared = "/shared/prepared/"
@@ -25,6 +28,7 @@ enum SharedKey {
     static let destroyed = "/shared/destroyed/"
 
     static func wal(_ broker: BrokerID) -> String { wals + String(broker.rawValue) }
+    static func walTrim(_ broker: BrokerID) -> String { walTrims + String(broker.rawValue) }
     static func stream(_ stream: StreamID) -> String { streams + stream.description }
     static func ranges(of stream: StreamID) -> String { "\(ranges)\(stream)/" }
     static func range(_ stream: StreamID, start: Offset) -> String {
@@ -35,8 +39,17 @@ enum SharedKey {
     static func object(_ object: ObjectID) -> String { objects + object.text }
     static func destroyed(_ object: ObjectID) -> String { destroyed + object.text }
 
+    /// The stream of a key below ``ranges``.
+    static func stream(ofRange key: String) -> StreamID? {
+        guard key.hasPrefix(ranges) else { return nil }
+        let parts = key.dropFirst(ranges.count).split(separator: "/")
+        guard parts.count == 3, let topic = TopicID(hex: String(parts[0])), let partition = Int32(parts[1]) else { return nil }
+        return StreamID(topicID: topic, partition: partition)
+    }
+
     /// The stream of a key below ``streams``.
     static func stream(of key: String) -> StreamID? {
+        guard key.hasPrefix(streams) else { return nil }
         let parts = key.dropFirst(streams.count).split(separator: "/")
         guard parts.count == 2, let topic = TopicID(hex: String(parts[0])), let partition = Int32(parts[1]) else { return nil }
         return StreamID(topicID: topic, partition: partition)
@@ -75,6 +88,14 @@ struct WALOwnership: Codable, Hashable, Sendable {
     var state: State
     var recoverer: BrokerID?
     var recovererEpoch: BrokerEpoch?
+    /// Whether the run's WAL lies in the object store; nil for a ring on the broker's volume.
+    var isInObjects: Bool?
+}
+
+/// Objects of the run's WAL with lower numbers are not needed, and may be gone.
+struct WALTrim: Codable, Hashable, Sendable {
+    var epoch: BrokerEpoch
+    var number: Int64
 }
 
 /// A broker in one of its runs: whose WAL holds what.

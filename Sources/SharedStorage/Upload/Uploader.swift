@@ -77,6 +77,7 @@ final class Uploader: Sendable {
     func uploadAll() async throws(LogError) {
         // A pass takes what is synced by then. One that fails to sync is not uploaded.
         if let parts = state.withLock(\.parts) {
+            parts.wal.expedite()
             for log in parts.dirty.all { try? await log.flush() }
         }
         let failure: LogError? = await withCheckedContinuation { continuation in

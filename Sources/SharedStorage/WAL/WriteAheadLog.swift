@@ -110,12 +110,10 @@ package final class WriteAheadLog: Sendable {
         state = Mutex(State(ring: WALRing(capacity: header.capacity, position: header.trimPosition), header: header))
     }
 
-    /// Largest body one append may have.
     package var bodyBytesMax: Int { min(settings.walQueueBytesMax, WALRing.bodyBytesMax(capacity: settings.walCapacityBytes)) }
 
     // MARK: Appending
 
-    /// Why an append of `bytes` would be refused now; nil if it would not.
     package func refusal(ofBytes bytes: Int) -> LogError? {
         state.withLock { state in
             if let failure = state.failure { return failure }
@@ -282,7 +280,6 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: Trimming
 
-    /// The number the next append will get: everything below it has been queued.
     package var nextSequence: UInt64 { state.withLock { $0.nextSequence } }
 
     /// Lets go of appends numbered below `sequence`, all of which are in committed objects. Their room is free once the header

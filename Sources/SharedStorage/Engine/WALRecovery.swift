@@ -6,14 +6,16 @@ internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
 internal import NIOCore
+internal import ObjectStore
 internal import RuntimeEnvironment
 
 /// Replays the WAL of a broker's ended run: uploads what is in no object, commits it in the dead one's stead, closes its streams.
 ///
 /// Run by the broker itself at its next start or by a survivor. Every step may be repeated: what is committed already is passed over.
-struct RingRecovery: Sendable {
+struct WALRecovery: Sendable {
     let metadata: SharedMetadata
     let putter: ObjectPutter
+    let store: any ObjectStore
     let settings: SharedStorageSettings
     let clock: any Clock
     let worker: any Worker
@@ -32,9 +34,9 @@ struct RingRecovery: Sendable {
     }
 
     /// - Parameters:
-    ///   - disk: The volume with the dead broker's ring at `path`.
+    ///   - volume: Where the dead broker's ring lies, if its log is one; nil if that cannot be reached from here.
     ///   - epoch: The run that has ended, or a later one. A WAL opened by a run after that is left alone.
-    func recover(_ broker: BrokerID, upTo epoch: BrokerEpoch, disk: any Disk, path: String) async throws(LogError) {
+    func recover(_ broker: BrokerID, upTo epoch: BrokerEpoch, volume: SharedStorageEngine.WALVolume?) async throws(LogError) {
         let key = SharedKey.wal(broker)
         let writer = metadata.writer
         let fenced = try await metadata.update(key, as: WALOwnership.self) { current throws(LogError) in
@@ -54,7 +56,7 @@ struct RingRecovery: Sendable {
         let claim = Transaction.Condition.value(key, SharedMetadata.encode(fenced))
         let conditions = [claim] + (ownership.map { [$0] } ?? [])
 
-        try await replay(dead, disk: disk, path: path, requiring: conditions)
+        let objects = try await replay(dead, fenced, volume, requiring: conditions)
         try await closeStreams(of: dead, requiring: conditions)
         var recovered = fenced
         recovered.state = .recovered
@@ -62,11 +64,47 @@ struct RingRecovery: Sendable {
         else {
             throw LogError(.notAvailable, "the recovery of broker \(broker)'s write-ahead log was taken over by another broker")
         }
+        await objects?.removeAll()
     }
 
     // MARK: Replay
 
-    private func replay(_ dead: StreamWriter, disk: any Disk, path: String, requiring conditions: [Transaction.Condition])
+    /// - Returns: The reader of the log's objects, if it lies in objects.
+    private func replay(
+        _ dead: StreamWriter, _ wal: WALOwnership, _ volume: SharedStorageEngine.WALVolume?,
+        requiring conditions: [Transaction.Condition]
+    ) async throws(LogError) -> ObjectWALReader? {
+        if wal.isInObjects == true {
+            let reader = ObjectWALReader(
+                store: store, clock: clock, broker: dead.broker, epoch: dead.epoch, from: try await metadata.trimNumber(of: wal))
+            try await commitAll(of: dead, requiring: conditions) { bytes throws(LogError) in
+                try await reader.nextRecords(bytesMax: bytes)
+            }
+            return reader
+        }
+        guard let volume else {
+            throw LogError(
+                .storageFailure,
+                "the volume with the write-ahead log of broker \(dead.broker) cannot be reached from broker \(metadata.writer.broker)"
+            )
+        }
+        try await replayRing(dead, disk: volume.disk, path: volume.path, requiring: conditions)
+        return nil
+    }
+
+    private func commitAll(
+        of dead: StreamWriter, requiring conditions: [Transaction.Condition],
+        _ nextRecords: (Int) async throws(LogError) -> [WALReader.Record]
+    ) async throws(LogError) {
+        var progress: [StreamID: Progress] = [:]
+        while true {
+            let records = try await nextRecords(Self.chunkBytes)
+            if records.isEmpty { return }
+            try await commit(records, of: dead, &progress, requiring: conditions)
+        }
+    }
+
+    private func replayRing(_ dead: StreamWriter, disk: any Disk, path: String, requiring conditions: [Transaction.Condition])
         async throws(LogError)
     {
         let disk = await worker.run { WALReader.wholestCopy(of: disk, path: path) }
@@ -92,11 +130,8 @@ struct RingRecovery: Sendable {
         }
         let reader = try await worker.run { () throws(LogError) in try WALReader(disk: disk, path: path, header: header) }
         defer { reader.close() }
-        var progress: [StreamID: Progress] = [:]
-        while true {
-            let records = try await worker.run { () throws(LogError) in try reader.nextRecords(bytesMax: Self.chunkBytes) }
-            if records.isEmpty { return }
-            try await commit(records, of: dead, &progress, requiring: conditions)
+        try await commitAll(of: dead, requiring: conditions) { bytes throws(LogError) in
+            try await worker.run { () throws(LogError) in try reader.nextRecords(bytesMax: bytes) }
         }
     }
 

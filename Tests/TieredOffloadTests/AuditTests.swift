@@ -1,0 +1,93 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import LogEngine
+import LogModel
+import NIOCore
+import ObjectStore
+import RuntimeEnvironment
+import SimulationKit
+import Testing
+import TieredOffload
+
+@Suite struct AuditTests {
+    /// Wherever the broker dies, what it has put is named: nothing is an orphan, nothing finished is missing.
+    @Test(arguments: Fuse.Last.allCases) func aCrashAtAnyStepLeavesNoOrphanAndNoLoss(last: Fuse.Last) async throws {
+        for changes in 1... {
+            let bench = TierBench(seed: UInt64(changes))
+            let storage = bench.storage(1)
+            let fuse = Fuse(after: changes, last: last)
+            let first = try await bench.start(over: storage, metadata: FusedMetadataStore(base: bench.metadata, fuse: fuse))
+            fuse.install(in: bench.store)
+            for _ in 0..<2 { try await first.fill(batches: 5) }
+            try? await first.engine.settle()
+            let burnt = fuse.isBurnt
+            await first.engine.shutdown()
+            bench.store.setFault(nil)
+
+            let left = bench.store.keys
+            #expect(try await bench.audit(repairs: true).findings.isEmpty, "\(changes) changes")
+            #expect(bench.store.keys == left)
+            let second = try await bench.start(over: storage, epoch: 2)
+            try await second.engine.settle()
+            let report = try await bench.audit()
+            #expect(report.findings.isEmpty && report.objects == report.committed && report.announced == 0)
+            await second.engine.shutdown()
+            if !burnt { break }
+        }
+    }
+
+    @Test func anUnknownObjectIsRemovedOnceItIsOldEnough() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        try await broker.fill(batches: 5)
+        try await broker.engine.settle()
+        let kept = bench.store.keys
+        let key = try #require(kept.first { $0.hasSuffix(".log") }).replacing("-", with: "-0")
+        try await bench.store.put(key, ByteBuffer(string: "late"))
+        #expect(try await bench.audit(repairs: true, grace: .seconds(60)).tooYoung == 1)
+        bench.world.clock.advance(by: .seconds(61))
+        #expect(try await bench.audit(grace: .seconds(60)).findings.map(\.key) == [key])
+        #expect(try await bench.audit(repairs: true, grace: .seconds(60)).findings.map(\.isRemoved) == [true])
+        #expect(bench.store.keys == kept)
+        await broker.engine.shutdown()
+    }
+
+    @Test(arguments: [".log", ".indexes", ".manifest"]) func aLostObjectIsNamedByItsOffsets(suffix: String) async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        for _ in 0..<2 { try await broker.fill(batches: 5) }
+        try await broker.engine.settle()
+        let lost = try #require(bench.store.keys.last { $0.hasSuffix(suffix) })
+        try await bench.store.delete([lost])
+        let report = try await bench.audit(repairs: true)
+        #expect(report.findings.map(\.kind) == [.missing] && report.findings.map(\.key) == [lost])
+        #expect(
+            report.findings.first?.holds == [HeldOffsets(topic: "orders", partition: 3, startOffset: 25, endOffset: 50)])
+        await broker.engine.shutdown()
+    }
+
+    @Test(arguments: [".log", ".indexes"]) func aCutObjectIsNamed(suffix: String) async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        try await broker.fill(batches: 5)
+        try await broker.engine.settle()
+        let key = try #require(bench.store.keys.last { $0.hasSuffix(suffix) })
+        let whole = try await bench.store.get(key, range: nil)
+        try await bench.store.put(key, whole.getSlice(at: whole.readerIndex, length: whole.readableBytes - 1)!)
+        let finding = try #require(try await bench.audit().findings.first)
+        #expect(finding.kind == .sizeMismatch && finding.expectedBytes == Int64(whole.readableBytes))
+        #expect(finding.bytes == Int64(whole.readableBytes) - 1)
+        await broker.engine.shutdown()
+    }
+}
+
+extension TierBench {
+    func audit(repairs: Bool = false, grace: Duration = .zero) async throws -> ObjectAuditReport {
+        let audit = ObjectAudit(
+            store, mode: "tiered", prefixes: TierAudit.prefixes, graceMilliseconds: grace.inMilliseconds,
+            nowMilliseconds: world.clock.wallMilliseconds())
+        return try await audit.run(repairs: repairs) { try await TierAudit.expectations(in: metadata) }
+    }
+}
