@@ -18,7 +18,11 @@ struct CompareCommand: AsyncParsableCommand {
             1 KiB half-compressible records, RF 3, min ISR 2, acks=all, on volumes and an object store that keep three copies each.
             """)
 
-    @Option(help: "Storage modes, separated by commas.") var modes = ComparePlan.modeNames.joined(separator: ",")
+    @Option(
+        help: ArgumentHelp(
+            "Storage modes, separated by commas, and variants of them.",
+            discussion: ModeVariant.all.filter { !$0.meaning.isEmpty }.map { "\($0.name): \($0.meaning)" }.joined(separator: "\n")))
+    var modes = ModeVariant.standardNames.joined(separator: ",")
     @Option(help: "Of steady, footprint, reassignment, failover; separated by commas.")
     var scenarios = Scenario.allCases.map(\.rawValue).joined(separator: ",")
     @Option(help: "OpenMessaging Benchmark workload file: its record size, rate, partitions and clients replace the defaults.")
@@ -57,10 +61,10 @@ struct CompareCommand: AsyncParsableCommand {
     private func modeList() throws -> [String] {
         let list = modes.split(separator: ",").map(String.init)
         guard !list.isEmpty else {
-            throw ValidationError("--modes: name at least one of \(ComparePlan.modeNames.joined(separator: ", "))")
+            throw ValidationError("--modes: name at least one of \(ModeVariant.names.joined(separator: ", "))")
         }
-        for mode in list where !ComparePlan.modeNames.contains(mode) {
-            throw ValidationError("--modes \(mode): allowed are \(ComparePlan.modeNames.joined(separator: ", "))")
+        for mode in list where !ModeVariant.names.contains(mode) {
+            throw ValidationError("--modes \(mode): allowed are \(ModeVariant.names.joined(separator: ", "))")
         }
         guard Set(list).count == list.count else { throw ValidationError("--modes \(modes): name each mode once") }
         return list

@@ -11,7 +11,7 @@ internal import Foundation
 struct SuiteOptions: ParsableArguments {
     @Flag(help: "Run the table of the data path.") var suite = false
     @Option(help: "Its rows by name, separated by commas. Default: all.") var rows = ""
-    @Option(help: "Storage modes, separated by commas.") var modes = ComparePlan.modeNames.joined(separator: ",")
+    @Option(help: "Storage modes, separated by commas.") var modes = ModeVariant.standardNames.joined(separator: ",")
     @Option(name: .customLong("repeat"), help: "Times each row is run in each mode.") var repeats: Int?
     @Option(help: "Counted seconds of a row. Default: the row's own.") var seconds: Double?
     @Flag(help: "The produce rows only, two seconds each, once.") var quick = false
@@ -34,8 +34,8 @@ struct SuiteOptions: ParsableArguments {
         for name in names(rows) where !known.contains(name) {
             throw ValidationError("--rows \(name): allowed are \(known.joined(separator: ", "))")
         }
-        for mode in names(modes) where !ComparePlan.modeNames.contains(mode) {
-            throw ValidationError("--modes \(mode): allowed are \(ComparePlan.modeNames.joined(separator: ", "))")
+        for mode in names(modes) where !ModeVariant.standardNames.contains(mode) {
+            throw ValidationError("--modes \(mode): allowed are \(ModeVariant.standardNames.joined(separator: ", "))")
         }
         guard !names(modes).isEmpty || against != nil else { throw ValidationError("--modes: name one, or go --against a cluster") }
         if let objectStore {

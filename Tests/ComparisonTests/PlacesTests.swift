@@ -30,6 +30,19 @@ import Testing
     }
 }
 
+@Suite struct ModeVariantTests {
+    @Test func aVariantIsItsModeWithSomethingSetOtherwise() {
+        #expect(Set(ModeVariant.names).count == ModeVariant.names.count)
+        #expect(ModeVariant.standardNames.allSatisfy { ModeVariant.named($0)?.storageMode == $0 })
+        for variant in ModeVariant.all where variant.name.contains("+") {
+            let mode = ModeVariant.named(variant.storageMode)
+            #expect(mode != nil && mode?.properties != variant.properties && !variant.meaning.isEmpty)
+            #expect(!ModeVariant.plainName(of: variant.name).contains("+"))
+        }
+        #expect(ModeVariant.storageMode(of: "shared+object-wal") == "shared")
+    }
+}
+
 /// Directories that stand for a mount and the disks below it.
 @Suite struct BackingMeasureTests {
     /// Removed with the value that holds it.

@@ -83,7 +83,7 @@ import Testing
         #expect(Set(SuiteRow.table.map(\.name)).count == SuiteRow.table.count)
         for row in SuiteRow.table {
             #expect(row.brokers >= row.replicationFactor, "\(row.name)")
-            let modes = Set(row.modes ?? ComparePlan.modeNames)
+            let modes = Set(row.modes ?? ModeVariant.standardNames)
             #expect(Set(row.marks.keys).isSubset(of: modes), "\(row.name)")
         }
         let quick = SuiteRow.table.filter(\.isQuick)

@@ -77,6 +77,7 @@ package struct DirectoryMeasure: Sendable, Hashable {
     package static func kind(ofPath path: String) -> String {
         let parts = path.split(separator: "/")
         guard let name = parts.last, name != "." else { return "metadata" }
+        if parts.contains("shared-wal") { return "wal" }
         if parts.contains("objects") { return "object" }
         if parts.contains("wal") || name.hasSuffix(".wal") { return "wal" }
         let bare = name.hasSuffix(".deleted") ? name.dropLast(".deleted".count) : name

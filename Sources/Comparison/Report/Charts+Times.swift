@@ -32,12 +32,13 @@ extension Charts {
                 let seconds = fit.fixedSeconds + fit.secondsPerGiB * size / 1_073_741_824
                 return (x(size), y(max(seconds, y.domain.lowerBound)))
             }
-            svg.polyline(curve, class: "fit c-\(mode)")
+            svg.polyline(curve, class: "fit c-\(ModeVariant.storageMode(of: mode))")
         }
         for (index, (mode, result)) in series.enumerated() {
             for run in result.runs {
                 svg.point(
-                    Self.marker(index), x: x(run.logicalBytes), y: y(run.seconds), class: "point c-\(mode)",
+                    Self.marker(index), x: x(run.logicalBytes), y: y(run.seconds),
+                    class: "point c-\(ModeVariant.storageMode(of: mode))",
                     tooltip:
                         "\(mode): \(Format.bytes(run.logicalBytes)) in \(Format.seconds(run.seconds)), \(Format.bytes(run.bytesMoved)) moved"
                 )
@@ -47,7 +48,7 @@ extension Charts {
             result.runs.max { $0.logicalBytes < $1.logicalBytes }.map { (mode, x($0.logicalBytes), y($0.seconds)) }
         }
         for (mode, at, height) in Self.apart(ends, below: bottom) {
-            svg.text(mode, x: at + 12, y: height + 5, class: "mode t-\(mode)")
+            svg.text(mode, x: at + 12, y: height + 5, class: "mode t-\(ModeVariant.storageMode(of: mode))")
         }
         return svg.markup
     }
@@ -81,7 +82,9 @@ extension Charts {
             &svg, x, quantiles.map { (1 / (1 - $0.0), $0.1) }, top: top, bottom: bottom,
             caption: "share of records acknowledged within")
         for (mode, curve) in series {
-            svg.polyline(curve.filter { $0[0] < 0.99995 }.map { (x(1 / (1 - $0[0])), y($0[1])) }, class: "curve c-\(mode)")
+            svg.polyline(
+                curve.filter { $0[0] < 0.99995 }.map { (x(1 / (1 - $0[0])), y($0[1])) },
+                class: "curve c-\(ModeVariant.storageMode(of: mode))")
         }
         return svg.markup
     }

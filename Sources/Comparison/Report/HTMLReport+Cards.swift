@@ -18,7 +18,7 @@ extension HTMLReport {
             "<div><dt>\(escape(name))</dt><dd\(value == nil ? " class=\"missing\"" : "")>\(escape(value ?? "not measured")) \(mark(provenance))</dd></div>"
         }
         return """
-            <article class="card b-\(mode.mode)"><h2>\(escape(mode.mode))</h2><p class="model">\(escape(Self.model(of: mode.mode)))</p>
+            <article class="card b-\(ModeVariant.storageMode(of: mode.mode))"><h2>\(escape(mode.mode))</h2><p class="model">\(escape(Self.model(of: mode.mode) + Self.variation(of: mode.mode)))</p>
             \(copies)\(Charts(result: result).copySquares(mode) ?? "")<p class="how">\(escape(how(mode)))</p><dl>\(rows.joined())</dl></article>
             """
     }
@@ -49,8 +49,13 @@ extension HTMLReport {
         return facts
     }
 
+    private static func variation(of mode: String) -> String {
+        guard mode.contains("+"), let variant = ModeVariant.named(mode) else { return "" }
+        return "; " + variant.meaning
+    }
+
     private static func model(of mode: String) -> String {
-        switch mode {
+        switch ModeVariant.storageMode(of: mode) {
         case "isr": "Apache Kafka's replicated log"
         case "tiered": "replicated tail, then objects"
         case "shared": "one write-ahead log, then objects"
@@ -65,9 +70,11 @@ extension HTMLReport {
             result.volume.basis == "measured"
             ? "\(Format.tidy(Format.ratio(result.volume.copies))) on the volume" : "1 seen on the mount"
         let objects = "\(Format.tidy(Format.ratio(result.objectStore.copies))) in the object store"
-        switch mode.mode {
+        switch ModeVariant.storageMode(of: mode.mode) {
         case "isr": return "\(replicas) replicas × \(volume)"
         case "tiered": return "tail: \(replicas) replicas × \(volume); rest: \(objects)"
+        case "shared" where ModeVariant.named(mode.mode)?.properties["wal.path"] == "object:":
+            return "\(objects), the log's own objects until uploaded anew"
         case "shared": return "\(volume) until uploaded, then \(objects)"
         default: return ""
         }

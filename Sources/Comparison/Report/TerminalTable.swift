@@ -48,6 +48,9 @@ package struct TerminalTable: Sendable {
             return "Copies of each byte: not measured."
         }
         if stored.count == 1 { return "Copies of each byte on media: \(Format.ratio(most.1)) in \(most.0)." }
+        guard most.1 - least.1 >= 0.005 else {
+            return "Copies of each byte on media: \(Format.ratio(most.1)) in each of \(stored.map(\.0).joined(separator: ", "))."
+        }
         let others = stored.filter { $0.0 != most.0 && $0.0 != least.0 }.map { "\($0.0) \(Format.ratio($0.1))" }
         let between = others.isEmpty ? "" : " (" + others.joined(separator: ", ") + ")"
         let redundant = Int(((1 - least.1 / most.1) * 100).rounded())

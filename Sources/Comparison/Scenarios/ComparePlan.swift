@@ -64,8 +64,6 @@ package struct ComparePlan: Sendable, Hashable {
     /// For the computed move at a throttle.
     package var throttleBytesPerSecond: Double = 10e6
 
-    package static let modeNames = ["isr", "tiered", "shared"]
-
     package init(
         modes: [String], scenarios: [Scenario], quick: Bool, keep: Bool, executable: String, version: String, commandLine: [String],
         dataDirectory: String, volume: String?, objectStoreURL: String?, priceSheets: [String], seed: UInt64

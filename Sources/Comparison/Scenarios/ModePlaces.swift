@@ -12,11 +12,14 @@ struct ModePlaces: Sendable {
     let objects: ObjectPlace
     let properties: [String: String]
 
-    init(_ plan: ComparePlan, mode: String) {
-        directory = "\(plan.dataDirectory)/\(mode)"
-        runDirectory = "\(plan.dataDirectory)/run/\(mode)"
-        volume = VolumePlace(plan.volume, backing: plan.backing, ownDirectory: directory, mode: mode)
-        objects = ObjectPlace(plan.objectStoreURL, ownDirectory: directory, mode: mode, runName: plan.runName)
+    /// - Parameter name: Of the mode or variant.
+    init(_ plan: ComparePlan, mode name: String) {
+        let mode = ModeVariant.storageMode(of: name)
+        let plainName = ModeVariant.plainName(of: name)
+        directory = "\(plan.dataDirectory)/\(plainName)"
+        runDirectory = "\(plan.dataDirectory)/run/\(plainName)"
+        volume = VolumePlace(plan.volume, backing: plan.backing, ownDirectory: directory, mode: plainName)
+        objects = ObjectPlace(plan.objectStoreURL, ownDirectory: directory, mode: plainName, runName: plan.runName)
         var properties = [
             "storage.mode": mode,
             "storage.modes": mode,
@@ -41,11 +44,11 @@ struct ModePlaces: Sendable {
             properties["object.delete.retention.ms"] = "1000"
         default: break
         }
-        self.properties = properties
+        self.properties = properties.merging(ModeVariant.named(name)?.properties ?? [:]) { $1 }
     }
 
     /// Whether the mode has objects at all.
-    static func usesObjects(_ mode: String) -> Bool { mode != "isr" }
+    static func usesObjects(_ mode: String) -> Bool { ModeVariant.storageMode(of: mode) != "isr" }
 
     /// Other roots that the mode writes to, given by the user.
     var outsideDirectories: [String] {
@@ -55,7 +58,9 @@ struct ModePlaces: Sendable {
     /// The settings a reader of the report must know.
     var reportedProperties: [String: String] {
         properties.filter {
-            !["log.dirs", "wal.path", "metadata.store.url", "object.store.url", "storage.mode", "storage.modes"].contains($0.key)
+            $0.value == "object:"
+                || !["log.dirs", "wal.path", "metadata.store.url", "object.store.url", "storage.mode", "storage.modes"].contains(
+                    $0.key)
         }
     }
 }

@@ -17,7 +17,7 @@ extension ModeRun {
         let others = (2...max(2, plan.brokers)).map { BrokerID(Int32($0)) }
         let topics = plan.movedPartitionBytes.map { "move-\($0 >> 20)-mib" }
         for (topic, bytes) in zip(topics, plan.movedPartitionBytes) {
-            let replicas = mode == "shared" ? [source] : [source] + others.prefix(plan.replicationFactor - 1)
+            let replicas = isShared ? [source] : [source] + others.prefix(plan.replicationFactor - 1)
             try await createTopic(topic, partitions: 1, segmentBytes: plan.movedSegmentBytes, assignments: [replicas])
             progress("\(mode): filling a partition with \(Format.bytes(Double(bytes)))")
             let outcome = try await load.run(
@@ -35,7 +35,7 @@ extension ModeRun {
 
         var runs: [ReassignmentResult.Run] = []
         for (topic, bytes) in zip(topics, plan.movedPartitionBytes) {
-            let target = mode == "shared" ? [newcomer] : [newcomer] + others.prefix(plan.replicationFactor - 1)
+            let target = isShared ? [newcomer] : [newcomer] + others.prefix(plan.replicationFactor - 1)
             let run = try await move(topic, bytes: bytes, to: target)
             progress(
                 "\(mode): moved \(Format.bytes(Double(bytes))) in \(Format.seconds(run.seconds)), \(Format.bytes(run.bytesMoved)) copied, client gap \(run.clientGapSeconds.map(Format.seconds) ?? "not measured")"
@@ -50,7 +50,7 @@ extension ModeRun {
             throttled: runs.map { run in
                 let speed = plan.throttleBytesPerSecond - ingest
                 // What does not go through replication is not held back by its throttle.
-                let copies = mode != "shared"
+                let copies = !isShared
                 return .init(
                     throttleBytesPerSecond: plan.throttleBytesPerSecond, logicalBytes: run.logicalBytes, bytesMoved: run.bytesMoved,
                     seconds: !copies ? run.seconds : speed > 0 ? max(run.bytesMoved / speed, run.seconds) : nil, basis: "computed")

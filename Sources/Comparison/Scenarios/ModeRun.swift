@@ -12,6 +12,7 @@ internal import RuntimeEnvironment
 /// The scenarios of one mode, run in turn on one cluster.
 struct ModeRun {
     let plan: ComparePlan
+    /// Its name, and that of the variant if it is one.
     let mode: String
     let places: ModePlaces
     let cluster: BrokerCluster
@@ -21,6 +22,9 @@ struct ModeRun {
     /// Counters when the brokers began to serve.
     let atStart: [String: Int64]
     let backing: BackingMeasure?
+
+    private var isTiered: Bool { ModeVariant.storageMode(of: mode) == "tiered" }
+    var isShared: Bool { ModeVariant.storageMode(of: mode) == "shared" }
 
     static let steadyTopic = "steady"
     static let failoverTopic = "failover"
@@ -93,7 +97,7 @@ struct ModeRun {
     /// - Parameter segmentBytes: Small, so that segments roll, and are offloaded, at the sizes of a short run.
     func createTopic(_ name: String, partitions: Int, segmentBytes: Int64, assignments: [[BrokerID]]? = nil) async throws {
         var configs = ["min.insync.replicas": String(plan.minInSyncReplicas), "segment.bytes": String(segmentBytes)]
-        if mode == "tiered" { configs["local.retention.bytes"] = String(segmentBytes) }
+        if isTiered { configs["local.retention.bytes"] = String(segmentBytes) }
         try await client.createTopic(
             name, partitions: partitions, replicationFactor: plan.replicationFactor, configuration: configs,
             assignments: assignments)
