@@ -204,8 +204,8 @@ let package = Package(
         tests(
             "BrokerNode",
             [
-                "BrokerNode", "TieredOffload", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "ObjectStore", "LogEngine",
-                "LogModel",
+                "BrokerNode", "TieredOffload", "ReplicatedLog", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "ObjectStore",
+                "LogEngine", "LogModel",
                 "RuntimeEnvironment", "Metering", nioCore, nioPosix,
             ]),
     ]

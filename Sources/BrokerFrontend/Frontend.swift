@@ -25,6 +25,7 @@ package final class Frontend: RequestDispatcher {
     let logger: Logger
     let timers: DeadlineTimers
     let purgatory = FetchPurgatory()
+    let fetchSessions: FetchSessions
     let groups: GroupCoordinator
     let producerIDs: ProducerIDs
 
@@ -44,6 +45,7 @@ package final class Frontend: RequestDispatcher {
         self.meters = meters
         self.logger = logger
         timers = DeadlineTimers(clock: environment.clock)
+        fetchSessions = FetchSessions(slots: configuration.fetchSessionSlots, environment: environment)
         groups = GroupCoordinator(
             configuration: configuration, clock: environment.clock, timers: timers,
             worker: environment.workers.makeWorker(named: "group-load"), logger: logger)

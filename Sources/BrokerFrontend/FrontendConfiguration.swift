@@ -13,6 +13,11 @@ package struct FrontendConfiguration: Sendable {
     package var createsTopics: Bool
     package var deletesTopics: Bool
     package var fetchMaxBytes: Int
+    /// `max.incremental.fetch.session.cache.slots`
+    package var fetchSessionSlots: Int
+    /// Within which a session's resting partitions are each looked at: an eighth of `replica.lag.time.max.ms`, so that a leader knows a
+    /// follower's idle partitions to be in sync.
+    package var fetchSessionRefreshInterval: Duration
     package var groupLimits: GroupState.Limits
     package var offsetsTopicPartitionCount: Int32
     package var offsetsTopicReplicationFactor: Int16
@@ -48,6 +53,8 @@ package struct FrontendConfiguration: Sendable {
         createsTopics = flag("auto.create.topics.enable")
         deletesTopics = flag("delete.topic.enable")
         fetchMaxBytes = Int(number("fetch.max.bytes"))
+        fetchSessionSlots = Int(number("max.incremental.fetch.session.cache.slots"))
+        fetchSessionRefreshInterval = .milliseconds(max(1, number("replica.lag.time.max.ms") / 8))
         let shortest = number("group.min.session.timeout.ms")
         let longest = number("group.max.session.timeout.ms")
         guard shortest <= longest else {

@@ -120,16 +120,6 @@ import Testing
         #expect(response.responses[0].partitions[0].errorCode == .unknownTopicOrPartition)
     }
 
-    @Test func sessionsAreNotGivenAndUnknownOnesRefused() async throws {
-        let broker = try await broker()
-        var request = TestBroker.fetchRequest("t")
-        request.sessionEpoch = 0
-        #expect(try await broker.ask(request, version: 12).sessionId == 0)
-        request.sessionId = 9
-        request.sessionEpoch = 1
-        #expect(try await broker.ask(request, version: 12).errorCode == .fetchSessionIdNotFound)
-    }
-
     @Test func whatFollowersFetchCountsAsReplication() async throws {
         let broker = try await broker()
         _ = try await broker.produce(batch(["a"]), to: "t")

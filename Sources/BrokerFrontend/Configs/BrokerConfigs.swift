@@ -21,6 +21,9 @@ package enum BrokerConfigs {
         ConfigDefinition("group.max.session.timeout.ms", .int, "1800000", natural, "Longest session a group member may ask for."),
         ConfigDefinition("group.max.size", .int, "2147483647", positiveInt, "Members of one group at most."),
         ConfigDefinition("group.min.session.timeout.ms", .int, "6000", natural, "Shortest session a group member may ask for."),
+        ConfigDefinition(
+            "max.incremental.fetch.session.cache.slots", .int, "1000", .numbers(0...1_000_000),
+            "Clients whose fetches the broker remembers the partitions of, at most."),
         ConfigDefinition("num.partitions", .int, "1", positiveInt, "Partitions of topics that do not say."),
         ConfigDefinition("offset.metadata.max.bytes", .int, "4096", natural, "Bytes of text a group may keep with an offset."),
         ConfigDefinition("offsets.commit.timeout.ms", .int, "5000", positive, "How long a commit waits for its replicas."),
@@ -36,6 +39,8 @@ package enum BrokerConfigs {
             "Replicas of the topic that groups are kept in."),
         ConfigDefinition(
             "offsets.topic.segment.bytes", .int, "104857600", positiveInt, "Segments of the topic that groups are kept in."),
+        ConfigDefinition(
+            "replica.lag.time.max.ms", .long, "30000", positive, "How long a follower may lag and stay in the in-sync set."),
     ]
 
     /// What other parts of the broker read, and what tools look for.
@@ -69,8 +74,6 @@ package enum BrokerConfigs {
         ConfigDefinition("replica.fetch.max.bytes", .int, "1048576", natural, "Bytes of one partition in a follower's fetch."),
         ConfigDefinition("replica.fetch.response.max.bytes", .int, "10485760", natural, "Bytes of a follower's fetch."),
         ConfigDefinition("replica.fetch.wait.max.ms", .int, "500", "How long a follower's fetch waits."),
-        ConfigDefinition(
-            "replica.lag.time.max.ms", .long, "30000", positive, "How long a follower may lag and stay in the in-sync set."),
         ConfigDefinition("socket.request.max.bytes", .int, "104857600", positiveInt, "Largest request."),
         ConfigDefinition("volume.copies", .int, "1", "Copies the broker's volume keeps of every byte."),
         ConfigDefinition("wal.capacity.bytes", .long, "268435456", "Size of the write-ahead log."),

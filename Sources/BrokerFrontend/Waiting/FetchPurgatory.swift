@@ -21,11 +21,22 @@ final class FetchPurgatory: Sendable {
         }
     }
 
+    /// After this returns, the partition's next progress pokes `wait`, once. What happened before does not: look again after adding.
+    ///
+    /// - Returns: The list, to be removed from when waiting is over.
+    func watch(_ partition: PartitionID, _ wait: FetchWait, place: Int) -> WatchList {
+        while true {
+            let list = list(for: partition)
+            if list.add(wait, place: place) { return list }
+        }
+    }
+
     /// The broker holds nothing of the partition any more; whoever waits looks again, and finds out.
-    func drop(_ partition: PartitionID) { lists.withLock { $0.removeValue(forKey: partition) }?.poke() }
+    func drop(_ partition: PartitionID) { lists.withLock { $0.removeValue(forKey: partition) }?.drop() }
 }
 
-/// The fetches that wait for one partition.
+/// The fetches that wait for one partition. Each is poked once, and then has to add itself again: what nobody fetches any more is told
+/// nothing more.
 final class WatchList: Sendable {
     private struct Watcher {
         var wait: FetchWait
@@ -33,21 +44,28 @@ final class WatchList: Sendable {
         var place: Int
     }
 
-    private let count = Atomic<Int>(0)
-    private let watchers = Mutex<[ObjectIdentifier: Watcher]>([:])
+    private struct State {
+        var watchers: [ObjectIdentifier: Watcher] = [:]
+        var isDropped = false
+    }
 
-    /// After this returns, progress of the partition pokes `wait`. What happened before does not: look again after adding.
-    func add(_ wait: FetchWait, place: Int) {
-        watchers.withLock { watchers in
-            watchers[ObjectIdentifier(wait)] = Watcher(wait: wait, place: place)
-            count.store(watchers.count, ordering: .sequentiallyConsistent)
+    private let count = Atomic<Int>(0)
+    private let state = Mutex(State())
+
+    /// - Returns: False if the list is out of use: another has taken its place.
+    func add(_ wait: FetchWait, place: Int) -> Bool {
+        state.withLock { state in
+            guard !state.isDropped else { return false }
+            state.watchers[ObjectIdentifier(wait)] = Watcher(wait: wait, place: place)
+            count.store(state.watchers.count, ordering: .sequentiallyConsistent)
+            return true
         }
     }
 
     func remove(_ wait: FetchWait) {
-        watchers.withLock { watchers in
-            watchers[ObjectIdentifier(wait)] = nil
-            count.store(watchers.count, ordering: .sequentiallyConsistent)
+        state.withLock { state in
+            state.watchers[ObjectIdentifier(wait)] = nil
+            count.store(state.watchers.count, ordering: .sequentiallyConsistent)
         }
     }
 
@@ -55,14 +73,32 @@ final class WatchList: Sendable {
     // waiter sees the change, or the poke sees the waiter.
     func poke() {
         guard count.load(ordering: .sequentiallyConsistent) > 0 else { return }
-        for watcher in watchers.withLock({ Array($0.values) }) { watcher.wait.poke(watcher.place) }
+        poke(isDropped: false)
     }
+
+    fileprivate func drop() { poke(isDropped: true) }
+
+    private func poke(isDropped: Bool) {
+        let watchers = state.withLock { state in
+            state.isDropped = state.isDropped || isDropped
+            defer {
+                state.watchers.removeAll(keepingCapacity: true)
+                count.store(0, ordering: .sequentiallyConsistent)
+            }
+            return Array(state.watchers.values)
+        }
+        for watcher in watchers { watcher.wait.poke(watcher.place) }
+    }
+
+    /// Fetches that wait.
+    var watcherCount: Int { count.load(ordering: .relaxed) }
 }
 
-/// One fetch that waits.
+/// What wakes one fetch, or one session's fetches, which come one after the other.
 final class FetchWait: Sendable {
     private struct State {
-        var poked: Set<Int> = []
+        var poked: [Int] = []
+        var round = 0
         var isOver = false
         var continuation: CheckedContinuation<Void, Never>?
     }
@@ -71,25 +107,46 @@ final class FetchWait: Sendable {
 
     func poke(_ place: Int) {
         let continuation = state.withLock { state in
-            state.poked.insert(place)
+            state.poked.append(place)
             return state.continuation.take()
         }
         continuation?.resume()
     }
 
-    /// Waiting ends, now and from now on.
-    func end() {
-        let continuation = state.withLock { state in
+    /// A fetch begins.
+    ///
+    /// - Returns: By which it can be ended.
+    func begin() -> Int {
+        state.withLock { state in
+            state.round += 1
+            state.isOver = false
+            return state.round
+        }
+    }
+
+    /// Waiting ends, now and for the rest of the fetch; nil for whichever fetch it is.
+    func end(_ round: Int? = nil) {
+        let continuation = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard round == nil || round == state.round else { return nil }
             state.isOver = true
             return state.continuation.take()
         }
         continuation?.resume()
     }
 
+    /// The places of partitions that made progress since this was last asked.
+    func takePoked() -> [Int] {
+        state.withLock { state in
+            guard !state.poked.isEmpty else { return [] }
+            defer { state.poked = [] }
+            return state.poked
+        }
+    }
+
     /// Waits until a partition made progress.
     ///
     /// - Returns: The places of those which did since the last call; nil once waiting is over.
-    func next() async -> Set<Int>? {
+    func next() async -> [Int]? {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in
                 if state.isOver || !state.poked.isEmpty { return true }

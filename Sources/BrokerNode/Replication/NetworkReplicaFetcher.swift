@@ -25,35 +25,62 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
     let brokerEpoch: BrokerEpoch
     let cache: MetadataCache
     let transport: any PeerTransport
+    private let sessions = FollowerFetchSessions()
+
+    init(brokerID: BrokerID, brokerEpoch: BrokerEpoch, cache: MetadataCache, transport: any PeerTransport) {
+        self.brokerID = brokerID
+        self.brokerEpoch = brokerEpoch
+        self.cache = cache
+        self.transport = transport
+    }
 
     func fetch(
         from leader: BrokerID, lane: Int, requests: [ReplicaFetchRequest], maxWait: Duration, minBytes: Int, maxBytes: Int
     ) async throws -> [PartitionID: ReplicaFetchResponse] {
-        var topics: [TopicID: FetchRequest.FetchTopic] = [:]
-        var asked: [TopicID: [Int32: PartitionID]] = [:]
-        for request in requests {
-            let id = request.partition.topicID
-            topics[id, default: FetchRequest.FetchTopic(topicId: id)].partitions.append(
-                FetchRequest.FetchPartition(
-                    partition: request.partition.partition, currentLeaderEpoch: request.currentLeaderEpoch.rawValue,
-                    fetchOffset: request.fetchOffset.rawValue, lastFetchedEpoch: request.lastFetchedEpoch.rawValue,
-                    logStartOffset: request.logStart.rawValue, partitionMaxBytes: Int32(clamping: request.maxBytes)))
-            asked[id, default: [:]][request.partition.partition] = request.partition
+        let key = FollowerFetchSessions.Lane(leader: leader, number: lane)
+        guard var session = sessions.take(key) else {
+            var passing = FollowerFetchSession()
+            let request = request(maxWait, minBytes, maxBytes)
+            return try await fetch(request, requests, &passing, leader, lane, maxWait, endsWithIt: true).responses
         }
-        let request = FetchRequest(
+        defer { sessions.giveBack(session, key) }
+        let request = request(maxWait, minBytes, maxBytes)
+        do {
+            let first = try await fetch(request, requests, &session, leader, lane, maxWait)
+            if first.isAnswered { return first.responses }
+            return try await fetch(request, requests, &session, leader, lane, maxWait).responses
+        } catch {
+            session.failed()
+            throw error
+        }
+    }
+
+    private func request(_ maxWait: Duration, _ minBytes: Int, _ maxBytes: Int) -> FetchRequest {
+        FetchRequest(
             replicaState: .init(replicaId: brokerID.rawValue, replicaEpoch: brokerEpoch.rawValue),
             maxWaitMs: Int32(clamping: maxWait.inMilliseconds), minBytes: Int32(clamping: minBytes),
-            maxBytes: Int32(clamping: maxBytes),
-            topics: Array(topics.values))
+            maxBytes: Int32(clamping: maxBytes))
+    }
+
+    /// - Parameter endsWithIt: Ask for no session.
+    /// - Returns: `isAnswered` is false if the leader does not know the session any more.
+    private func fetch(
+        _ request: FetchRequest, _ requests: [ReplicaFetchRequest], _ session: inout FollowerFetchSession, _ leader: BrokerID,
+        _ lane: Int, _ maxWait: Duration, endsWithIt: Bool = false
+    ) async throws -> (responses: [PartitionID: ReplicaFetchResponse], isAnswered: Bool) {
+        var request = request
+        session.prepare(&request, for: requests)
+        if endsWithIt { request.sessionEpoch = -1 }
         let answer = try await call(
             request, version: Self.fetchVersion, leader: leader, channel: Self.channel(lane, leader), wait: maxWait)
+        guard session.answered(answer) else { return ([:], false) }
         guard answer.errorCode == .none else {
             throw Failure(description: "broker \(leader) refused the fetch: \(answer.errorCode.name)")
         }
         var responses: [PartitionID: ReplicaFetchResponse] = [:]
         for topic in answer.responses {
             for data in topic.partitions {
-                guard let partition = asked[topic.topicId]?[data.partitionIndex] else { continue }
+                guard let partition = session.partition(topic.topicId, data.partitionIndex) else { continue }
                 let diverges = data.divergingEpoch.epoch >= 0
                 responses[partition] = ReplicaFetchResponse(
                     failure: Self.failure(data.errorCode), records: try data.records?.contiguous() ?? ByteBuffer(),
@@ -64,7 +91,7 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
                         : nil)
             }
         }
-        return responses
+        return (responses, true)
     }
 
     func executor(ofLane lane: Int, to leader: BrokerID) -> (any TaskExecutor)? {
