@@ -176,7 +176,9 @@ private struct NodeStart {
                 brokerID: brokerID, registry: registry, cache: cache, operations: operations, volumes: volumes,
                 clock: environment.clock,
                 logger: logger)
+            registry.replicated.follow(cache.current, broker: brokerID, file: given)
             _ = cache.onChange { update in
+                if update.brokerConfigsChanged { registry.replicated.follow(update.new, broker: brokerID, file: given) }
                 follower.changed(update)
                 if update.dutiesChanged || !update.changedTopics.isEmpty { duties.look() }
             }

@@ -79,6 +79,9 @@ package final class Node: Sendable {
         return parts.registry.log(for: id)
     }
 
+    /// Replicas that are being added to partitions led here.
+    package var copies: [CopyReport] { parts.registry.replicated.reports(parts.cache.current) }
+
     package func settle() async throws -> [String: Bool] {
         for engine in parts.registry.engines { try await engine.settle() }
         return ["settled": true]

@@ -32,6 +32,10 @@ public struct LogConfiguration: Sendable, Hashable {
     public var flushMessages: Int64?
     /// `unclean.leader.election.enable`
     public var uncleanLeaderElection = false
+    /// `leader.replication.throttled.replicas`: by the broker that leads.
+    public var leaderThrottledReplicas = ThrottledReplicas.none
+    /// `follower.replication.throttled.replicas`: by the broker that follows.
+    public var followerThrottledReplicas = ThrottledReplicas.none
 
     public init() {}
 }

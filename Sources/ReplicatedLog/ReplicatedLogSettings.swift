@@ -37,6 +37,8 @@ public struct ReplicatedLogSettings: Sendable {
     public var tailCacheBytesMax = 64 << 20
     /// How long to wait before asking a metadata store again that did not answer, or refused a broker as a member.
     public var membershipRetryInterval: Duration = .milliseconds(500)
+    /// The broker's, shared by its engines.
+    public var throttles = ReplicationThrottles()
 
     public init() {}
 }

@@ -115,6 +115,7 @@ final class Cluster: Sendable {
         var disk: SimulatedDisk
         var fetcher: DirectFetcher
         var meters: Meters
+        var throttles: ReplicationThrottles
     }
 
     let records = Records()
@@ -144,11 +145,15 @@ final class Cluster: Sendable {
     func start(_ id: BrokerID, disk: SimulatedDisk) async throws {
         let fetcher = DirectFetcher(broker: id)
         let meters = Meters()
+        var settings = settings
+        settings.throttles = ReplicationThrottles()
         let engine = ReplicatedLogEngine(
             brokerID: id, volumes: [Volume(specification: "simulated", disk: disk)], environment: .system, meters: meters,
             membership: records, fetcher: fetcher, brokerEpoch: { BrokerEpoch(1) }, settings: settings, logger: .silent)
         try await engine.start()
-        brokers.withLock { $0[id] = Broker(engine: engine, disk: disk, fetcher: fetcher, meters: meters) }
+        brokers.withLock {
+            $0[id] = Broker(engine: engine, disk: disk, fetcher: fetcher, meters: meters, throttles: settings.throttles)
+        }
         dead.withLock { _ = $0.remove(id) }
         introduce()
     }

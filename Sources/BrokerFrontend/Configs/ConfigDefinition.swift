@@ -2,6 +2,8 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+internal import LogEngine
+
 /// A setting's name, type, default and what it may be: what DescribeConfigs tells and what every change is held against.
 package struct ConfigDefinition: Sendable {
     /// Raw values are Kafka's, as in DescribeConfigs version 3.
@@ -25,6 +27,8 @@ package struct ConfigDefinition: Sendable {
         case oneOf([String])
         /// A list of these, without repetition.
         case listOf([String])
+        /// `*`, or `partition:broker` pairs (KIP-73).
+        case throttledReplicas
         /// Only this, and why.
         case only(String, because: String)
     }
@@ -99,6 +103,8 @@ package struct ConfigDefinition: Sendable {
             guard Set(items).count == items.count, items.allSatisfy(choices.contains) else {
                 throw refuse("a list of " + choices.joined(separator: ", "))
             }
+        case .throttledReplicas:
+            guard ThrottledReplicas(value) != nil else { throw refuse("* or partition:broker pairs with commas between") }
         case .only(let one, let reason):
             guard value.lowercased() == one else { throw refuse("\(one), because \(reason)") }
         }

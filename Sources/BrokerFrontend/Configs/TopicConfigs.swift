@@ -41,13 +41,13 @@ package enum TopicConfigs {
             synonyms: [.init("log.flush.interval.ms"), .init("log.flush.scheduler.interval.ms")],
             "Accepted as in Kafka; segments are synced when they are rolled."),
         ConfigDefinition(
-            "follower.replication.throttled.replicas", .list, "",
+            "follower.replication.throttled.replicas", .list, "", .throttledReplicas,
             "Replicas whose fetching is held back: partition:broker pairs, or *."),
         ConfigDefinition(
             "index.interval.bytes", .int, "4096", natural, synonyms: [.init("log.index.interval.bytes")],
             "Bytes of log between two entries of the offset index."),
         ConfigDefinition(
-            "leader.replication.throttled.replicas", .list, "",
+            "leader.replication.throttled.replicas", .list, "", .throttledReplicas,
             "Replicas that leaders hold back: partition:broker pairs, or *."),
         ConfigDefinition(
             "local.retention.bytes", .long, "-2", .numbers(-2...Int64.max), synonyms: [.init("log.local.retention.bytes")],
@@ -183,6 +183,10 @@ package enum TopicConfigs {
         let flushMessages = try values.number("flush.messages")
         log.flushMessages = flushMessages == .max ? nil : flushMessages
         log.uncleanLeaderElection = try values.text("unclean.leader.election.enable").lowercased() == "true"
+        log.leaderThrottledReplicas =
+            ThrottledReplicas(try values.text("leader.replication.throttled.replicas")) ?? .none
+        log.followerThrottledReplicas =
+            ThrottledReplicas(try values.text("follower.replication.throttled.replicas")) ?? .none
         return log
     }
 }

@@ -13,7 +13,7 @@ internal import Metering
 /// GET  /metrics        Prometheus text            GET  /v1/footprint?objects=true   bytes by medium
 /// GET  /healthz        the process runs           POST /v1/settle                   wait for uploads and compaction
 /// GET  /readyz         the broker serves          GET  /v1/copies?topic=&partition=&offset=   physical places of a record
-/// GET  /v1/counters    all counters
+/// GET  /v1/counters    all counters               GET  /v1/reassignments    copies under way to new replicas, with a forecast
 /// ```
 struct AdminRoutes: Sendable {
     let node: Node
@@ -24,6 +24,7 @@ struct AdminRoutes: Sendable {
         case ("GET", "/healthz"): return .text("ok\n")
         case ("GET", "/readyz"): return node.isServing ? .text("ok\n") : .text("not serving yet\n", status: 503)
         case ("GET", "/v1/counters"): return Self.json(node.meters.snapshot)
+        case ("GET", "/v1/reassignments"): return Self.json(node.copies)
         case ("GET", "/v1/footprint"):
             return await Self.carry { try await node.footprint(includingObjects: request.query["objects"] == "true") }
         case ("POST", "/v1/settle"): return await Self.carry { try await node.settle() }

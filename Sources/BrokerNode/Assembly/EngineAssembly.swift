@@ -33,9 +33,11 @@ struct EngineAssembly {
         if modes.contains("memory") {
             registry.register(InMemoryEngine(brokerID: configuration.nodeID, environment: environment), placement: .singleOwner)
         }
-        if modes.contains("isr") { registry.register(try replicated(directory: "", name: "isr"), placement: .replicated) }
+        if modes.contains("isr") {
+            registry.register(try replicated(directory: "", name: "isr", registry.replicated), placement: .replicated)
+        }
         if let objectStore {
-            if modes.contains("tiered") { registry.register(try tiered(objectStore), placement: .replicated) }
+            if modes.contains("tiered") { registry.register(try tiered(objectStore, registry.replicated), placement: .replicated) }
             if modes.contains("shared") { registry.register(try await shared(objectStore, volumes), placement: .singleOwner) }
         }
         return (registry, volumes)
@@ -56,7 +58,7 @@ struct EngineAssembly {
         return .metadata
     }
 
-    private func replicated(directory: String, name: String) throws -> ReplicatedLogEngine {
+    private func replicated(directory: String, name: String, _ siblings: ReplicatedEngines) throws -> ReplicatedLogEngine {
         var settings = ReplicatedLogSettings()
         settings.name = name
         settings.directory = directory
@@ -71,18 +73,21 @@ struct EngineAssembly {
         settings.tailCacheBytesMax = configuration.tailCacheBytes / max(1, engines)
         // Room for whatever requests may hold and one more, so that it is requests that wait, not appends that are refused.
         settings.queuedBytesMax = configuration.queuedMaxRequestBytes + configuration.socketRequestMaxBytes
+        settings.throttles = siblings.throttles
         let registration = registration
-        return ReplicatedLogEngine(
+        let engine = ReplicatedLogEngine(
             brokerID: configuration.nodeID, volumes: [try volume()], environment: environment, meters: meters,
             membership: PartitionMembership(store: PartitionStateStore(store: store)), fetcher: fetcher,
             brokerEpoch: { registration.epoch }, settings: settings, logger: logger)
+        siblings.add(engine)
+        return engine
     }
 
     private var fetcher: NetworkReplicaFetcher {
         NetworkReplicaFetcher(brokerID: configuration.nodeID, brokerEpoch: registration.epoch, cache: cache, transport: transport)
     }
 
-    private func tiered(_ objectStore: any ObjectStore) throws -> TieredEngine {
+    private func tiered(_ objectStore: any ObjectStore, _ engines: ReplicatedEngines) throws -> TieredEngine {
         var settings = TieredSettings()
         settings.taskInterval = configuration.remoteLogTaskInterval
         settings.copyLimit = configuration.remoteCopyLimit
@@ -91,7 +96,7 @@ struct EngineAssembly {
         settings.chunkCacheBytes = configuration.chunkCacheBytes
         settings.indexCacheBytes = Int(configuration.memory.indexes)
         if let problem = settings.problem { throw ConfigurationError(problem) }
-        let tail = try replicated(directory: "tiered", name: "tiered")
+        let tail = try replicated(directory: "tiered", name: "tiered", engines)
         let fetcher = fetcher
         var leaderTierEnd: TieredEngine.LeaderTierEnd?
         if configuration.followerFetchesFromTierEnd {

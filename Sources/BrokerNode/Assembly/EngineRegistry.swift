@@ -14,6 +14,7 @@ package struct EngineRegistry: Sendable {
     }
 
     private var entries: [String: Entry] = [:]
+    let replicated = ReplicatedEngines()
 
     package init() {}
 

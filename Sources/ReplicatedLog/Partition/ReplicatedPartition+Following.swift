@@ -38,6 +38,18 @@ extension ReplicatedPartition {
         }
     }
 
+    /// How long the broker's throttle wants nothing fetched for this replica: only replicas out of sync are held back (KIP-73).
+    func fetchWait(at now: MonotonicInstant) -> Duration {
+        isThrottledFollower ? context.settings.throttles.followerWait(at: now) : .zero
+    }
+
+    private var isThrottledFollower: Bool {
+        state.withLock { state in
+            state.configuration.followerThrottledReplicas.contains(partition.partition, on: context.broker.rawValue)
+                && !state.assignment.inSyncReplicas.contains(context.broker)
+        }
+    }
+
     var isInSync: Bool { state.withLock { $0.assignment.inSyncReplicas.contains(context.broker) } }
 
     /// Carries out the leader's answer. On the volume's writer.
@@ -113,6 +125,9 @@ extension ReplicatedPartition {
         }
         let (_, failure) = log.append([AppendChunk(asGiven: batches)])
         if let failure { throw failure }
+        if isThrottledFollower {
+            context.settings.throttles.chargeFollower(batches.sizeInBytes, at: context.environment.clock.now())
+        }
         if state.withLock({ $0.assignment.addingReplicas.contains(context.broker) }) {
             context.meters.reassignmentBytesIn.add(Int64(batches.sizeInBytes))
         }

@@ -13,10 +13,12 @@ extension ReplicatedPartition {
     public func read(
         from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
     ) async throws(LogError) -> ReadResult {
-        let admitted = state.withLock { state -> Result<LogOffsets, LogError> in
-            do throws(LogError) { return .success(try admit(reader, bound, currentLeaderEpoch, &state)) } catch {
-                return .failure(error)
-            }
+        let (admitted, isThrottled) = state.withLock { state -> (Result<LogOffsets, LogError>, Bool) in
+            do throws(LogError) {
+                let offsets = try admit(reader, bound, currentLeaderEpoch, &state)
+                guard case .replica(let broker, _, _) = reader else { return (.success(offsets), false) }
+                return (.success(offsets), self.isThrottled(broker, state))
+            } catch { return (.failure(error), false) }
         }
         let offsets = try admitted.get()
         if case .replica(let broker, let brokerEpoch, let lastFetchedEpoch) = reader {
@@ -24,7 +26,9 @@ extension ReplicatedPartition {
                 return ReadResult(records: LogSlices(), offsets: offsets, divergingEpoch: diverging)
             }
             try demand(offset, within: offsets)
-            let records = try await slices(from: offset, to: offsets.logEnd, maxBytes, minOneBatch)
+            let records =
+                isThrottled && isLeaderThrottleUsedUp
+                ? LogSlices() : try await slices(from: offset, to: offsets.logEnd, maxBytes, minOneBatch)
             noteFetch(by: broker, brokerEpoch, from: offset, leaderEnd: offsets.logEnd, bytes: records.sizeInBytes)
             return ReadResult(records: records, offsets: self.offsets)
         }
@@ -107,15 +111,23 @@ extension ReplicatedPartition {
     private func noteFetch(by broker: BrokerID, _ epoch: BrokerEpoch, from offset: Offset, leaderEnd: Offset, bytes: Int) {
         let now = context.environment.clock.now()
         var completions = Completions()
-        let (advanced, isAdding) = state.withLock { state -> (Bool, Bool) in
-            guard case .leader(var leader) = state.role else { return (false, false) }
+        let (advanced, isAdding, isThrottled) = state.withLock { state -> (Bool, Bool, Bool) in
+            guard case .leader(var leader) = state.role else { return (false, false, false) }
+            let isThrottled = bytes > 0 && self.isThrottled(broker, state)
             state.role = .idle
             leader.followerFetched(broker, from: offset, leaderEnd: leaderEnd, brokerEpoch: epoch, at: now)
             state.role = .leader(leader)
             let before = state.highWatermark
             advanceHighWatermark(&state, leaderEnd: log.logEnd, &completions)
-            return (state.highWatermark > before, state.assignment.addingReplicas.contains(broker))
+            let isAdding = state.assignment.addingReplicas.contains(broker)
+            if isAdding {
+                let logBytes = log.sizeInBytes
+                state.copies[broker, default: CopyMeter(logBytes: logBytes, at: now)].note(
+                    copied: bytes, logBytes: logBytes, at: now)
+            }
+            return (state.highWatermark > before, isAdding, isThrottled)
         }
+        if isThrottled { context.settings.throttles.chargeLeader(bytes, at: now) }
         if isAdding { context.meters.reassignmentBytesOut.add(Int64(bytes)) }
         completions.run()
         if advanced { tellProgress() }

@@ -47,6 +47,7 @@ extension ReplicatedPartition {
                     failAppends(.notLeader(partition), &state, &completions)
                 }
                 state.assignment = assignment
+                state.copies = state.copies.filter { assignment.addingReplicas.contains($0.key) }
                 if case .leader(var leader) = state.role, leader.leaderEpoch == assignment.leaderEpoch {
                     leader.adopt(assignment, at: now)
                     state.role = .leader(leader)
@@ -78,6 +79,7 @@ extension ReplicatedPartition {
         var completions = Completions()
         state.withLock { state in
             state.assignment = assignment
+            state.copies = [:]
             failAppends(.notLeader(partition), &state, &completions)
             state.role = .follower(
                 Following(leader: assignment.leader, leaderEpoch: assignment.leaderEpoch, leaderHighWatermark: state.highWatermark))

@@ -60,6 +60,8 @@ public final class ReplicatedPartition: PartitionLog {
         var waiting: [Waiting] = []
         var isSyncScheduled = false
         var retentionIsManagedAbove = false
+        /// Replicas that are being added, while this broker leads.
+        var copies: [BrokerID: CopyMeter] = [:]
         var listener: (@Sendable (any PartitionLog) -> Void)?
     }
 

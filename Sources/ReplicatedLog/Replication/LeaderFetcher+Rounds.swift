@@ -79,11 +79,12 @@ extension LeaderFetcher {
         after answers: [FetchedAnswer], of count: Int
     ) -> [(ReplicatedPartition, ReplicaFetchRequest)] {
         guard answers.count == count, state.withLock({ $0.holds(.catchUp, exactly: count) }) else { return [] }
+        let now = context.environment.clock.now()
         var requests: [(ReplicatedPartition, ReplicaFetchRequest)] = []
         for answer in answers {
             guard answer.response.failure == nil, answer.response.divergingEpoch == nil,
                 let last = answer.batches?.entries.last?.header,
-                last.endOffset < answer.response.highWatermark
+                last.endOffset < answer.response.highWatermark, answer.partition.fetchWait(at: now) == .zero
             else { return [] }
             var request = answer.request
             request.fetchOffset = last.endOffset

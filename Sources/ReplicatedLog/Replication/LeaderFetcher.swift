@@ -89,9 +89,18 @@ final class LeaderFetcher: Sendable {
                 if let resumeAt { try? await context.environment.clock.sleep(until: resumeAt) } else { await sleep(lane) }
                 continue
             }
-            let requests = partitions.compactMap { partition in partition.nextFetch(from: leader).map { (partition, $0) } }
-            for partition in partitions where !requests.contains(where: { $0.0 === partition }) {
-                state.withLock { $0.entries[partition.partition] = nil }
+            var requests: [(ReplicatedPartition, ReplicaFetchRequest)] = []
+            requests.reserveCapacity(partitions.count)
+            let now = context.environment.clock.now()
+            for partition in partitions {
+                let wait = lane == .catchUp ? partition.fetchWait(at: now) : .zero
+                if wait > .zero {
+                    pause(partition, for: min(wait, Self.throttlePauseMax))
+                } else if let request = partition.nextFetch(from: leader) {
+                    requests.append((partition, request))
+                } else {
+                    state.withLock { $0.entries[partition.partition] = nil }
+                }
             }
             if !requests.isEmpty { await round(lane, requests) }
             state.withLock { $0.isFetching[lane.rawValue] = false }
@@ -138,10 +147,13 @@ final class LeaderFetcher: Sendable {
         state.withLock { $0.entries[partition.partition]?.lane == lane }
     }
 
-    func pause(_ partition: ReplicatedPartition) {
-        let until = context.environment.clock.now() + min(context.settings.replicaFetchBackoff, Self.pauseMax)
+    func pause(_ partition: ReplicatedPartition, for duration: Duration? = nil) {
+        let until = context.environment.clock.now() + (duration ?? min(context.settings.replicaFetchBackoff, Self.pauseMax))
         state.withLock { $0.entries[partition.partition]?.pausedUntil = until }
     }
+
+    /// A throttle may be lifted, and the lane sleeps for as long as all it has is held back.
+    private static var throttlePauseMax: Duration { .milliseconds(100) }
 
     /// A leader that has not heard of its leadership yet will have soon.
     private static var pauseMax: Duration { .milliseconds(25) }

@@ -82,6 +82,9 @@ package struct LeaderState: Sendable {
         return members
     }
 
+    /// Where the follower's log ends; nil until it has fetched from this leader.
+    package func logEnd(of follower: BrokerID) -> Offset? { followers[follower]?.logEnd }
+
     package func isReplica(_ broker: BrokerID) -> Bool { broker == self.broker || followers[broker] != nil }
 
     /// A follower asks from `offset`, so it holds everything below.
