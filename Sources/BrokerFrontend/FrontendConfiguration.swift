@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+package import ClusterMetadata
 internal import RuntimeEnvironment
 
 /// The frontend's part of a broker's settings.
@@ -18,6 +19,9 @@ package struct FrontendConfiguration: Sendable {
     /// Within which a session's resting partitions are each looked at: an eighth of `replica.lag.time.max.ms`, so that a leader knows a
     /// follower's idle partitions to be in sync.
     package var fetchSessionRefreshInterval: Duration
+    /// How leadership goes back to preferred leaders; nil leaves it where it is.
+    package var leaderRebalance: LeaderRebalance?
+    package var allowsUncleanElection: Bool
     package var groupLimits: GroupState.Limits
     package var offsetsTopicPartitionCount: Int32
     package var offsetsTopicReplicationFactor: Int16
@@ -55,6 +59,12 @@ package struct FrontendConfiguration: Sendable {
         fetchMaxBytes = Int(number("fetch.max.bytes"))
         fetchSessionSlots = Int(number("max.incremental.fetch.session.cache.slots"))
         fetchSessionRefreshInterval = .milliseconds(max(1, number("replica.lag.time.max.ms") / 8))
+        leaderRebalance =
+            flag("auto.leader.rebalance.enable")
+            ? LeaderRebalance(
+                percentage: Int(number("leader.imbalance.per.broker.percentage")),
+                interval: .seconds(number("leader.imbalance.check.interval.seconds"))) : nil
+        allowsUncleanElection = flag("unclean.leader.election.enable")
         let shortest = number("group.min.session.timeout.ms")
         let longest = number("group.max.session.timeout.ms")
         guard shortest <= longest else {

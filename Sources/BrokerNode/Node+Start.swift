@@ -187,7 +187,11 @@ private struct NodeStart {
             duties.look()
             let controller = Controller(
                 registration: registration, store: store, cache: cache,
-                planner: ControllerPlanner(placement: { EngineRegistry.placement(of: $0) }), clock: environment.clock,
+                planner: ControllerPlanner(
+                    placement: { EngineRegistry.placement(of: $0) },
+                    allowsUncleanElection: frontend.configuration.allowsUncleanElection,
+                    rebalance: frontend.configuration.leaderRebalance, handsOver: { EngineRegistry.handsOver($0) }),
+                clock: environment.clock,
                 logger: logger)
             let campaign = Task { await controller.run() }
             let audit = objectStore.flatMap { auditDuty(objectStore: $0, metadata: store, controller: controller) }

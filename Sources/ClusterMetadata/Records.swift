@@ -135,11 +135,15 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
     public var inSyncReplicas: [BrokerID]
     public var addingReplicas: [BrokerID]
     public var removingReplicas: [BrokerID]
+    /// A single owner's partition: whose it was meant to be, while another owns it for want of that one. Leadership goes back there.
+    public var preferredOwner: BrokerID?
 
     public init(
         topicID: TopicID, partition: Int32, leader: BrokerID?, leaderEpoch: LeaderEpoch = LeaderEpoch(0), partitionEpoch: Int64 = 0,
-        replicas: [BrokerID], inSyncReplicas: [BrokerID], addingReplicas: [BrokerID] = [], removingReplicas: [BrokerID] = []
+        replicas: [BrokerID], inSyncReplicas: [BrokerID], addingReplicas: [BrokerID] = [], removingReplicas: [BrokerID] = [],
+        preferredOwner: BrokerID? = nil
     ) {
+        self.preferredOwner = preferredOwner
         self.topicID = topicID
         self.partition = partition
         self.leader = leader
@@ -154,6 +158,8 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
     public var isMoving: Bool { !addingReplicas.isEmpty || !removingReplicas.isEmpty }
     /// Replicas once the move is done.
     public var targetReplicas: [BrokerID] { replicas.filter { !removingReplicas.contains($0) } }
+    /// Who is to lead when all is well.
+    public var preferredLeader: BrokerID? { preferredOwner ?? targetReplicas.first }
 }
 
 public struct ConfigRecord: Codable, Sendable, Hashable {

@@ -11,6 +11,8 @@ package enum BrokerConfigs {
     /// What the frontend itself reads of the broker's file.
     static let frontend: [ConfigDefinition] = [
         ConfigDefinition("auto.create.topics.enable", .boolean, "true", "Whether asking for an unknown topic makes it."),
+        ConfigDefinition(
+            "auto.leader.rebalance.enable", .boolean, "true", "Whether leadership goes back to the preferred replica."),
         ConfigDefinition("default.replication.factor", .int, "1", positiveInt, "Replicas of topics that do not say."),
         ConfigDefinition("delete.topic.enable", .boolean, "true", "Whether topics may be deleted."),
         ConfigDefinition(
@@ -21,6 +23,12 @@ package enum BrokerConfigs {
         ConfigDefinition("group.max.session.timeout.ms", .int, "1800000", natural, "Longest session a group member may ask for."),
         ConfigDefinition("group.max.size", .int, "2147483647", positiveInt, "Members of one group at most."),
         ConfigDefinition("group.min.session.timeout.ms", .int, "6000", natural, "Shortest session a group member may ask for."),
+        ConfigDefinition(
+            "leader.imbalance.check.interval.seconds", .long, "300", .numbers(1...1_000_000_000),
+            "How often it is looked whether leadership should go back."),
+        ConfigDefinition(
+            "leader.imbalance.per.broker.percentage", .int, "10", .numbers(0...100),
+            "Share of the partitions that prefer a broker that others may lead before they go back to it."),
         ConfigDefinition(
             "max.incremental.fetch.session.cache.slots", .int, "1000", .numbers(0...1_000_000),
             "Clients whose fetches the broker remembers the partitions of, at most."),
@@ -46,8 +54,6 @@ package enum BrokerConfigs {
     /// What other parts of the broker read, and what tools look for.
     private static let others: [ConfigDefinition] = [
         ConfigDefinition("advertised.listeners", .string, nil, "Where clients are told to go."),
-        ConfigDefinition(
-            "auto.leader.rebalance.enable", .boolean, "true", "Whether leadership goes back to the preferred replica."),
         ConfigDefinition("broker.heartbeat.interval.ms", .int, "2000", positive, "How often a broker says it is alive."),
         ConfigDefinition("broker.id", .int, "-1", "Older name of node.id."),
         ConfigDefinition("broker.rack", .string, nil, "The zone the broker is in."),

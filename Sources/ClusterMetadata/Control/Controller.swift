@@ -65,6 +65,15 @@ package final class Controller: Sendable {
             await registration.waitUntilEnded()
             self?.stop()
         }
+        let ticker = planner.rebalance.map { rebalance in
+            Task { [weak self, clock] in
+                while !Task.isCancelled {
+                    do { try await clock.sleep(for: rebalance.interval) } catch { return }
+                    self?.signal(ControllerWork(rebalance: true))
+                }
+            }
+        }
+        defer { ticker?.cancel() }
         await withTaskCancellationHandler {
             while await waitForWork() {
                 do {

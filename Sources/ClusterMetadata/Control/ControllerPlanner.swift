@@ -56,10 +56,17 @@ package struct ControllerWork: Sendable, Hashable {
     package var duties: Bool
     /// Died since; some may be back.
     package var diedBrokers: Set<BrokerID>
+    /// Topics whose settings may have changed what is to be decided of their partitions.
+    package var topics: Set<TopicID>
+    /// It is time to see whether leadership should go back to the preferred leaders.
+    package var rebalance: Bool
 
     package init(
-        allPartitions: Bool = false, partitions: Set<PartitionID> = [], duties: Bool = false, diedBrokers: Set<BrokerID> = []
+        allPartitions: Bool = false, partitions: Set<PartitionID> = [], duties: Bool = false, diedBrokers: Set<BrokerID> = [],
+        topics: Set<TopicID> = [], rebalance: Bool = false
     ) {
+        self.topics = topics
+        self.rebalance = rebalance
         self.allPartitions = allPartitions
         self.partitions = partitions
         self.duties = duties
@@ -69,17 +76,22 @@ package struct ControllerWork: Sendable, Hashable {
     /// For one who has just become the controller.
     package static let everything = ControllerWork(allPartitions: true, duties: true)
 
-    package var isEmpty: Bool { !allPartitions && partitions.isEmpty && !duties && diedBrokers.isEmpty }
+    package var isEmpty: Bool {
+        !allPartitions && partitions.isEmpty && !duties && diedBrokers.isEmpty && topics.isEmpty && !rebalance
+    }
 
     package mutating func add(_ other: ControllerWork) {
         allPartitions = allPartitions || other.allPartitions
         partitions.formUnion(other.partitions)
         duties = duties || other.duties
         diedBrokers.formUnion(other.diedBrokers)
+        topics.formUnion(other.topics)
+        rebalance = rebalance || other.rebalance
     }
 
     package mutating func add(_ update: MetadataUpdate) {
-        if !update.changedBrokers.isEmpty { allPartitions = true }
+        if !update.changedBrokers.isEmpty || update.brokerConfigsChanged { allPartitions = true }
+        topics.formUnion(update.changedTopics)
         partitions.formUnion(update.changedPartitions)
         duties = duties || update.dutiesChanged || !update.changedTopics.isEmpty || !update.changedBrokers.isEmpty
         diedBrokers.formUnion(update.diedBrokers)
@@ -91,12 +103,19 @@ package struct ControllerPlanner: Sendable {
     package static let uncleanElectionConfig = "unclean.leader.election.enable"
 
     package var placement: @Sendable (_ storageMode: String) -> ReplicaPlacement
-    /// Where a topic does not say.
+    /// Where neither a topic nor the brokers' common settings say.
     package var allowsUncleanElection: Bool
+    /// nil leaves leadership where it is.
+    package var rebalance: LeaderRebalance?
+    /// Whether leadership of a mode's partitions may change without need.
+    package var handsOver: @Sendable (_ storageMode: String) -> Bool
 
     package init(
-        placement: @escaping @Sendable (_ storageMode: String) -> ReplicaPlacement, allowsUncleanElection: Bool = false
+        placement: @escaping @Sendable (_ storageMode: String) -> ReplicaPlacement, allowsUncleanElection: Bool = false,
+        rebalance: LeaderRebalance? = nil, handsOver: @escaping @Sendable (_ storageMode: String) -> Bool = { _ in true }
     ) {
+        self.handsOver = handsOver
+        self.rebalance = rebalance
         self.placement = placement
         self.allowsUncleanElection = allowsUncleanElection
     }
@@ -117,11 +136,14 @@ package struct ControllerPlanner: Sendable {
     private func partitions(_ image: MetadataImage, _ work: ControllerWork) -> [ControllerAction] {
         let brokers = BrokerAvailability(image, restarted: work.diedBrokers)
         var load: [BrokerID: Int]?
+        let uncleanDefault = image.brokerConfigs[nil]?[Self.uncleanElectionConfig].map { $0 == "true" } ?? allowsUncleanElection
+        let rebalance = work.rebalance ? rebalance : nil
+        let imbalanced = rebalance?.imbalanced(image.allPartitions, brokers: brokers) ?? []
         var actions: [ControllerAction] = []
         func decide(_ old: Versioned<PartitionRecord>, _ topic: TopicRecord) {
             let placement = placement(topic.storageMode)
             if placement == .singleOwner, load == nil { load = ownerLoad(image) }
-            let unclean = topic.configs[Self.uncleanElectionConfig].map { $0 == "true" } ?? allowsUncleanElection
+            let unclean = topic.configs[Self.uncleanElectionConfig].map { $0 == "true" } ?? uncleanDefault
             var next = old.record
             switch placement {
             case .singleOwner:
@@ -133,14 +155,21 @@ package struct ControllerPlanner: Sendable {
                 next.leaderEpoch = min(next.leaderEpoch, old.record.leaderEpoch.next)
                 next.partitionEpoch = min(next.partitionEpoch, old.record.partitionEpoch + 1)
             }
+            if next == old.record, !imbalanced.isEmpty, handsOver(topic.storageMode) {
+                next =
+                    LeaderRebalance.back(next, placement: placement, imbalanced: imbalanced, brokers: brokers) ?? next
+            }
             if next != old.record { actions.append(.change(next, from: old)) }
         }
-        if work.allPartitions || !work.diedBrokers.isEmpty {
+        if work.allPartitions || !work.diedBrokers.isEmpty || !imbalanced.isEmpty {
             for topic in image.topics.sorted(by: { $0.name < $1.name }) {
                 for entry in image.partitionsByTopic[topic.id]?.entries ?? [] { if let entry { decide(entry, topic) } }
             }
         } else {
-            for id in work.partitions.sorted() {
+            for topic in work.topics.compactMap({ image.topic($0) }).sorted(by: { $0.name < $1.name }) {
+                for entry in image.partitionsByTopic[topic.id]?.entries ?? [] { if let entry { decide(entry, topic) } }
+            }
+            for id in work.partitions.sorted() where !work.topics.contains(id.topicID) {
                 guard let topic = image.topic(id.topicID), let entry = image.storedPartition(id.topicID, id.partition) else {
                     continue
                 }

@@ -78,6 +78,7 @@ package enum LeaderElection {
             if brokers.draining.contains(owner), !isGoing, let heir = brokers.leastLoaded(load, except: owner),
                 brokers.isSteady(heir)
             {
+                next.preferredOwner = record.preferredLeader
                 next.beginHandover(from: owner, to: heir)
                 load[heir, default: 0] += 1
                 load[owner, default: 0] -= 1
@@ -91,6 +92,7 @@ package enum LeaderElection {
                 ?? brokers.leastLoaded(load)
             next.lead(owner, after: record)
             if let owner {
+                next.preferredOwner = record.preferredLeader == owner ? nil : record.preferredLeader
                 next.own(owner)
                 load[owner, default: 0] += 1
             }
@@ -98,22 +100,31 @@ package enum LeaderElection {
         return next.bumped(after: record)
     }
 
-    /// Gives the leadership back to the first of the replicas.
+    /// Gives the leadership back to the first of the replicas; a single owner's partition to whose it was meant to be, by a hand-over.
     ///
     /// - Throws: ``MetadataOperationError/Code/electionNotNeeded``, ``MetadataOperationError/Code/preferredLeaderNotAvailable``.
     package static func electPreferred(
-        _ record: PartitionRecord, brokers: BrokerAvailability
+        _ record: PartitionRecord, placement: ReplicaPlacement = .replicated, brokers: BrokerAvailability
     ) throws(MetadataOperationError) -> PartitionRecord {
-        guard let preferred = record.targetReplicas.first, preferred != record.leader else {
+        guard let preferred = record.preferredLeader, preferred != record.leader else {
             throw MetadataOperationError(.electionNotNeeded, "partition \(record.partition) is led by its preferred broker already")
         }
-        guard brokers.isSteady(preferred), record.inSyncReplicas.contains(preferred) else {
+        guard brokers.isSteady(preferred), placement == .singleOwner || record.inSyncReplicas.contains(preferred) else {
             throw MetadataOperationError(
                 .preferredLeaderNotAvailable,
                 "broker \(preferred), the preferred leader of partition \(record.partition), is not alive and in sync")
         }
         var next = record
-        next.lead(preferred, after: record)
+        switch placement {
+        case .replicated: next.lead(preferred, after: record)
+        case .singleOwner:
+            guard let owner = record.leader, brokers.live.contains(owner), !record.isMoving else {
+                throw MetadataOperationError(
+                    .preferredLeaderNotAvailable, "partition \(record.partition) has no owner who could hand it over now")
+            }
+            next.preferredOwner = nil
+            next.beginHandover(from: owner, to: preferred)
+        }
         return next.bumped(after: record)!
     }
 

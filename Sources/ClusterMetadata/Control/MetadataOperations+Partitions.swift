@@ -29,12 +29,15 @@ extension MetadataOperations {
     package func electLeader(
         topic name: String, partition number: Int32, unclean: Bool = false
     ) async throws(MetadataOperationError) -> (partition: PartitionRecord, revision: Int64) {
-        try await changePartition(name, number) { record, _, brokers throws(MetadataOperationError) in
-            guard unclean else { return try LeaderElection.electPreferred(record, brokers: brokers) }
+        try await changePartition(name, number) { record, topic, brokers throws(MetadataOperationError) in
+            let placement = placement(topic.storageMode)
+            guard unclean else { return try LeaderElection.electPreferred(record, placement: placement, brokers: brokers) }
             if let leader = record.leader, brokers.live.contains(leader) {
                 throw MetadataOperationError(.electionNotNeeded, "partition \(name)-\(number) has a leader")
             }
-            guard let next = LeaderElection.elect(record, brokers: brokers, unclean: true), next.leader != nil else {
+            guard placement == .replicated, let next = LeaderElection.elect(record, brokers: brokers, unclean: true),
+                next.leader != nil
+            else {
                 throw MetadataOperationError(.eligibleLeadersNotAvailable, "no replica of partition \(name)-\(number) is alive")
             }
             return next

@@ -20,6 +20,7 @@ package enum Reassignment {
         switch placement {
         case .singleOwner:
             let owner = record.leader ?? record.replicas[0]
+            next.preferredOwner = nil
             if target[0] == owner { next.own(owner) } else { next.beginHandover(from: owner, to: target[0]) }
             return next.bumped(after: record) ?? record
         case .replicated:
