@@ -128,7 +128,14 @@ let package = Package(
             ], exclude: ["README.md"], swiftSettings: settings),
 
         // Test support
-        module("SimulationKit", ["RuntimeEnvironment", "ObjectStore", "Metering", nioCore]),
+        .target(name: "CTaskHook"),
+        module("SimulationKit", ["CTaskHook", "RuntimeEnvironment", "ObjectStore", "Metering", nioCore]),
+        module(
+            "ClusterSimulation",
+            [
+                "BrokerNode", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "ObjectStore", "LogModel", "RuntimeEnvironment",
+                "SimulationKit", "Metering", nioCore, logging,
+            ]),
         module("LogEngineTesting", ["LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),
         module(
             "Fuzzing",
@@ -151,6 +158,7 @@ let package = Package(
         tests("LogModel", ["LogModel", nioCore]),
         tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
         tests("SimulationKit", ["SimulationKit", "RuntimeEnvironment", "ObjectStore", nioCore]),
+        tests("ClusterSimulation", ["ClusterSimulation", "SimulationKit"]),
         tests(
             "Fuzzing",
             [

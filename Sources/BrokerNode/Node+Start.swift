@@ -21,15 +21,16 @@ extension Node {
     ///
     /// - Returns: Once requests are answered.
     /// - Throws: One line that says what is wrong, where, and what to do. Nothing is left running.
-    package static func start(settings: [String: String]) async throws -> Node {
+    package static func start(settings: [String: String], in surroundings: NodeSurroundings = .system) async throws -> Node {
         let configuration = try BrokerConfiguration(
             ConfigurationValues(settings), alsoKnown: FrontendConfiguration.knownKeys + BrokerConfigs.definitions.map(\.name))
-        var logger = Logger(label: "ninefold.broker.\(configuration.nodeID)")
-        logger.logLevel = .notice
+        let logger = surroundings.makeLogger("ninefold.broker.\(configuration.nodeID)")
         for key in configuration.unknownKeys {
             logger.warning("Unknown setting, ignored", metadata: ["key": "\(key)"])
         }
-        return try await NodeStart(configuration: configuration, settings: settings, logger: logger).run()
+        return try await NodeStart(
+            configuration: configuration, settings: settings, surroundings: surroundings, logger: logger
+        ).run()
     }
 }
 
@@ -37,27 +38,23 @@ extension Node {
 private struct NodeStart {
     let configuration: BrokerConfiguration
     let settings: [String: String]
+    let surroundings: NodeSurroundings
     let logger: Logger
-    let environment = RuntimeEnvironment.system
     let meters = Meters()
+
+    var environment: RuntimeEnvironment { surroundings.environment }
 
     func run() async throws -> Node {
         _ = RuntimeEnvironment.raiseDescriptorLimit()
-        let group = MultiThreadedEventLoopGroup.singleton
         // All that can be found wrong without touching anything comes first.
         _ = try FrontendConfiguration(file: configuration.given)
         try BrokerConfiguration.checkObjectStoreURL(configuration.objectStoreURL)
-        try DataDirectory.claim(configuration)
-        let store = try MetadataStoreURL.open(configuration.metadataStoreURL, clock: environment.clock)
+        if surroundings.marksDirectories { try DataDirectory.claim(configuration) }
+        let store = try surroundings.openMetadataStore(configuration)
         let gate = DispatcherGate()
-        var serverConfiguration = KafkaServerConfiguration()
-        serverConfiguration.requestBytesMax = configuration.socketRequestMaxBytes
-        serverConfiguration.queuedRequestBytesMax = configuration.queuedMaxRequestBytes
-        serverConfiguration.idleTimeout = configuration.connectionsMaxIdle
-        let server = KafkaServer(
-            configuration: serverConfiguration, group: group, dispatcher: gate, workers: environment.workers, logger: logger)
+        let server = surroundings.makeServer(configuration, gate, logger)
         do {
-            return try await run(store: store, server: server, gate: gate, group: group)
+            return try await run(store: store, server: server, gate: gate)
         } catch {
             await server.stopAbruptly()
             await store.close()
@@ -65,12 +62,11 @@ private struct NodeStart {
         }
     }
 
-    private func run(
-        store: any MetadataStore, server: KafkaServer, gate: DispatcherGate, group: MultiThreadedEventLoopGroup
-    ) async throws -> Node {
+    private func run(store: any MetadataStore, server: any RequestServer, gate: DispatcherGate) async throws -> Node {
         let operations = MetadataOperations(
             store: store, randomness: environment.randomness, placement: { EngineRegistry.placement(of: $0) })
-        try DataDirectory.bind(configuration, to: try await operations.openCluster().clusterID)
+        let clusterID = try await operations.openCluster().clusterID
+        if surroundings.marksDirectories { try DataDirectory.bind(configuration, to: clusterID) }
         let objectStore = try await openObjectStore()
 
         let port = try await server.start(
@@ -85,7 +81,9 @@ private struct NodeStart {
         let nodeBox = NodeBox()
         let admin: AdminServer? =
             if let listener = configuration.metricsListener {
-                try await AdminServer(host: listener.host, port: listener.port, group: group) { request in
+                try await AdminServer(
+                    host: listener.host, port: listener.port, group: MultiThreadedEventLoopGroup.singleton
+                ) { request in
                     guard let node = nodeBox.node else { return .text("starting\n", status: 503) }
                     return await AdminRoutes(node: node).answer(request)
                 }
@@ -94,8 +92,7 @@ private struct NodeStart {
         let metricsURL = admin.map { "http://\(configuration.metricsListener?.host ?? host):\($0.port)" }
         do {
             let node = try await join(
-                store: store, operations: operations, objectStore: objectStore, server: server, gate: gate, group: group,
-                host: host,
+                store: store, operations: operations, objectStore: objectStore, server: server, gate: gate, host: host,
                 port: advertisedPort, metricsURL: metricsURL)
             node.serve(admin: admin)
             nodeBox.node = node
@@ -113,9 +110,7 @@ private struct NodeStart {
         else {
             return nil
         }
-        let objectStore = try ObjectStoreURL.open(
-            configuration.objectStoreURL, environment: environment, meters: meters, credentials: ProcessInfo.processInfo.environment
-        )
+        let objectStore = try surroundings.openObjectStore(configuration, meters)
         try await ObjectStoreProbe.check(objectStore, environment: environment)
         return ReportingObjectStore(objectStore, clock: environment.clock, logger: logger)
     }
@@ -129,8 +124,8 @@ private struct NodeStart {
     }
 
     private func join(
-        store: any MetadataStore, operations: MetadataOperations, objectStore: (any ObjectStore)?, server: KafkaServer,
-        gate: DispatcherGate, group: MultiThreadedEventLoopGroup, host: String, port: Int, metricsURL: String?
+        store: any MetadataStore, operations: MetadataOperations, objectStore: (any ObjectStore)?,
+        server: any RequestServer, gate: DispatcherGate, host: String, port: Int, metricsURL: String?
     ) async throws -> Node {
         let cache = MetadataCache(store: store, clock: environment.clock, logger: logger)
         try await cache.start()
@@ -142,9 +137,10 @@ private struct NodeStart {
             in: store, clock: environment.clock, timing: timing, logger: logger)
         do {
             try await OwnRecovery.waitUntilOver(registration, cache: cache, logger: logger)
-            let transport = TCPPeerTransport(group: group)
+            let transport = surroundings.makeTransport()
             let assembly = EngineAssembly(
-                configuration: configuration, environment: environment, meters: meters, logger: logger, store: store, cache: cache,
+                configuration: configuration, surroundings: surroundings, meters: meters, logger: logger, store: store,
+                cache: cache,
                 registration: registration, objectStore: objectStore, transport: transport)
             let (registry, volumes) = try await assembly.build()
             for engine in registry.engines { try await engine.start() }

@@ -4,7 +4,6 @@
 
 internal import BrokerFrontend
 internal import ClusterMetadata
-internal import KafkaNetwork
 internal import LogEngine
 internal import Logging
 internal import Metering
@@ -23,8 +22,8 @@ struct NodeParts: Sendable {
     let objectStore: (any ObjectStore)?
     let registry: EngineRegistry
     let frontend: Frontend
-    let server: KafkaServer
-    let transport: TCPPeerTransport
+    let server: any RequestServer
+    let transport: any NodeTransport
     let follower: AssignmentFollower
     let duties: NodeDuties
     let controller: Controller

@@ -52,5 +52,6 @@ final class DirtyLogs: Sendable {
 
     func insert(_ log: SharedLog) { logs.withLock { $0[ObjectIdentifier(log)] = log } }
     func remove(_ log: SharedLog) { logs.withLock { $0[ObjectIdentifier(log)] = nil } }
-    var all: [SharedLog] { logs.withLock { Array($0.values) } }
+    /// In the order of their partitions, which a run repeats.
+    var all: [SharedLog] { logs.withLock { Array($0.values) }.sorted { $0.partition < $1.partition } }
 }

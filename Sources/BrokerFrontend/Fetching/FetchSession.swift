@@ -54,7 +54,7 @@ final class FetchSession: @unchecked Sendable {
         var isQuiet: Bool { answer != nil && bytes == 0 && isAtEnd && !isUrgent }
     }
 
-    let wait = FetchWait()
+    let wait: FetchWait
     var places: [Place] = []
     /// In the order in which they are read: who had records goes to the end.
     var pending: [Int] = []
@@ -67,6 +67,8 @@ final class FetchSession: @unchecked Sendable {
     private var refreshed: (at: MonotonicInstant, hand: Int)?
 
     private let turns = Mutex(Turns())
+
+    init(wait: FetchWait) { self.wait = wait }
 
     var count: Int { places.count - free.count }
 

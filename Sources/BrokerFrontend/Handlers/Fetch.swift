@@ -32,7 +32,7 @@ enum FetchHandler: Handler {
     }
 
     private static func full(_ request: FetchRequest, _ context: RequestContext, mayMakeSession: Bool) async -> FetchResponse {
-        let session = FetchSession()
+        let session = FetchSession(wait: context.frontend.purgatory.makeWait())
         await session.takeTurn()
         session.begin(request)
         let fetch = FetchInProgress(request, context, session, isIncremental: false)

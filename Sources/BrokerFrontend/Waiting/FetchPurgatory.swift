@@ -10,6 +10,9 @@ internal import Synchronization
 /// A partition nobody waits for costs its log one atomic load per progress.
 final class FetchPurgatory: Sendable {
     private let lists = Mutex<[PartitionID: WatchList]>([:])
+    private let waitCount = Atomic<UInt64>(0)
+
+    func makeWait() -> FetchWait { FetchWait(number: waitCount.wrappingAdd(1, ordering: .relaxed).newValue) }
 
     /// The list of the partition, made if there is none yet.
     func list(for partition: PartitionID) -> WatchList {
@@ -45,7 +48,8 @@ final class WatchList: Sendable {
     }
 
     private struct State {
-        var watchers: [ObjectIdentifier: Watcher] = [:]
+        /// By number, for the order in which they are poked must not hang on where they lie in memory.
+        var watchers: [UInt64: Watcher] = [:]
         var isDropped = false
     }
 
@@ -56,7 +60,7 @@ final class WatchList: Sendable {
     func add(_ wait: FetchWait, place: Int) -> Bool {
         state.withLock { state in
             guard !state.isDropped else { return false }
-            state.watchers[ObjectIdentifier(wait)] = Watcher(wait: wait, place: place)
+            state.watchers[wait.number] = Watcher(wait: wait, place: place)
             count.store(state.watchers.count, ordering: .sequentiallyConsistent)
             return true
         }
@@ -64,7 +68,7 @@ final class WatchList: Sendable {
 
     func remove(_ wait: FetchWait) {
         state.withLock { state in
-            state.watchers[ObjectIdentifier(wait)] = nil
+            state.watchers[wait.number] = nil
             count.store(state.watchers.count, ordering: .sequentiallyConsistent)
         }
     }
@@ -103,7 +107,11 @@ final class FetchWait: Sendable {
         var continuation: CheckedContinuation<Void, Never>?
     }
 
+    /// Unique among those of a broker.
+    let number: UInt64
     private let state = Mutex(State())
+
+    init(number: UInt64) { self.number = number }
 
     func poke(_ place: Int) {
         let continuation = state.withLock { state in

@@ -4,7 +4,6 @@
 
 internal import ClusterMetadata
 internal import InMemoryLog
-internal import KafkaNetwork
 internal import LogEngine
 internal import Logging
 internal import Metering
@@ -17,18 +16,20 @@ internal import TieredOffload
 /// Makes the engines of a broker from its settings: the one place that knows them all.
 struct EngineAssembly {
     let configuration: BrokerConfiguration
-    let environment: RuntimeEnvironment
+    let surroundings: NodeSurroundings
     let meters: Meters
     let logger: Logger
     let store: any MetadataStore
     let cache: MetadataCache
     let registration: BrokerRegistration
     let objectStore: (any ObjectStore)?
-    let transport: TCPPeerTransport
+    let transport: any PeerTransport
+
+    private var environment: RuntimeEnvironment { surroundings.environment }
 
     func build() async throws -> (EngineRegistry, WALVolumes) {
         var registry = EngineRegistry()
-        let volumes = WALVolumes(store: store, meters: meters)
+        let volumes = WALVolumes(store: store, openVolume: surroundings.openVolume, meters: meters)
         let modes = configuration.enabledModes
         if modes.contains("memory") {
             registry.register(InMemoryEngine(brokerID: configuration.nodeID, environment: environment), placement: .singleOwner)
@@ -44,12 +45,13 @@ struct EngineAssembly {
     }
 
     private func volume() throws -> Volume {
-        try Volume.open(
-            specification: configuration.logDirectory, meters: meters, classify: Self.writeClass(ofPath:),
+        let request = VolumeRequest(
+            specification: configuration.logDirectory, classify: Self.writeClass(ofPath:),
             onUnhealthy: { [logger] copy, failure in
                 logger.error(
                     "A copy of the volume failed and is left out; restore it", metadata: ["copy": "\(copy)", "error": "\(failure)"])
             })
+        return try surroundings.openVolume(request, meters)
     }
 
     private static func writeClass(ofPath path: String) -> WriteClass {

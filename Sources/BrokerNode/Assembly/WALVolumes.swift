@@ -14,11 +14,15 @@ final class WALVolumes: Sendable {
     static let fileName = "ring.wal"
 
     private let store: any MetadataStore
+    private let openVolume: @Sendable (VolumeRequest, Meters) throws -> Volume
     private let meters: Meters
     private let known = Mutex<[BrokerID: SharedStorageEngine.WALVolume]>([:])
 
-    init(store: any MetadataStore, meters: Meters) {
+    init(
+        store: any MetadataStore, openVolume: @escaping @Sendable (VolumeRequest, Meters) throws -> Volume, meters: Meters
+    ) {
         self.store = store
+        self.openVolume = openVolume
         self.meters = meters
     }
 
@@ -49,7 +53,7 @@ final class WALVolumes: Sendable {
     func volume(of broker: BrokerID) -> SharedStorageEngine.WALVolume? { known.withLock { $0[broker] } }
 
     private func open(_ specification: String) throws -> SharedStorageEngine.WALVolume {
-        let volume = try Volume.open(specification: specification, meters: meters) { _ in .wal }
+        let volume = try openVolume(VolumeRequest(specification: specification, classify: { _ in .wal }), meters)
         return SharedStorageEngine.WALVolume(disk: volume.disk, path: Self.fileName)
     }
 }

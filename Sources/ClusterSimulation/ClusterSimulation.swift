@@ -1,0 +1,244 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import ClusterMetadata
+import Foundation
+import LogModel
+import RuntimeEnvironment
+import SimulationKit
+
+/// A three-broker cluster of one mode, its clients and its faults, from one seed, in one thread: a pure function of the seed.
+package struct ClusterSimulation: Sendable {
+    package struct Outcome: Sendable {
+        /// Of every choice and event of the run.
+        package var digest: UInt64 = 0
+        package var steps = 0
+        package var acknowledged = 0
+        /// Of the world's time.
+        package var seconds = 0.0
+        package var faults: [String] = []
+        package var events: [String] = []
+        /// nil if every property held.
+        package var failure: String?
+    }
+
+    package var mode: StorageMode
+    package var seed: UInt64
+    package var mix: FaultMix = .all
+    package var keepsEvents = false
+    package var printsEvents = false
+
+    package init(mode: StorageMode, seed: UInt64) {
+        self.mode = mode
+        self.seed = seed
+    }
+
+    /// Runs on the calling thread, which must be no thread of Swift's own pool and have a stack of a few MiB.
+    package func run() -> Outcome {
+        var outcome = Outcome()
+        let events = EventLog(keeps: keepsEvents, prints: printsEvents)
+        let clock = SimulatedClock()
+        let holder = WorldHolder()
+        let randomness = SeededRandomSource(seed: seed)
+        let schedule = FaultSchedule(mode: mode, mix: mix, span: .seconds(10), randomness: randomness.fork("faults"))
+        outcome.faults = schedule.faults.map(\.description)
+        do {
+            try TaskLoop.run(seed: seed, clock: clock) { loop in
+                let world = ClusterWorld(mode: mode, seed: seed, loop: loop, events: events)
+                holder.world = world
+                let run = ClusterRun(world: world, schedule: schedule)
+                holder.run = run
+                do { try await run.run() } catch { throw error }
+            }
+        } catch {
+            outcome.failure = "\(error)"
+        }
+        outcome.digest = holder.world?.loop.digest ?? 0
+        outcome.steps = holder.world?.loop.steps ?? 0
+        outcome.acknowledged = holder.run?.histories.reduce(0) { $0 + $1.acknowledgedCount } ?? 0
+        outcome.seconds = Double(clock.now().nanoseconds) / 1e9 - 1
+        outcome.events = events.lines
+        // Tasks that wait for ever hold parts of the world, and their continuations would complain if it went.
+        _ = Unmanaged.passRetained(holder)
+        return outcome
+    }
+}
+
+private final class WorldHolder: @unchecked Sendable {  // One thread.
+    var world: ClusterWorld?
+    var run: ClusterRun?
+}
+
+/// The course of a run. Touched on the loop's thread only.
+final class ClusterRun: @unchecked Sendable {
+    private let world: ClusterWorld
+    private let schedule: FaultSchedule
+    private let leaders = LeaderHistory()
+    private(set) var histories: [PartitionHistory] = []
+    private let orders = "orders"
+    private let doomed = "doomed"
+    private let partitionCount: Int32 = 2
+
+    init(world: ClusterWorld, schedule: FaultSchedule) {
+        self.world = world
+        self.schedule = schedule
+    }
+
+    func run() async throws {
+        watchLeaders()
+        for id in ClusterWorld.brokerIDs { world.broker(id).start() }
+        try await world.wait(for: "all brokers serve", within: .seconds(30)) {
+            ClusterWorld.brokerIDs.allSatisfy { self.world.broker($0).isServing }
+        }
+        let administrator = SimulatedAdministrator(client: SimulatedClient(name: "administrator", world: world))
+        var configs = ["storage.mode": world.mode.rawValue, "segment.bytes": "4096", "retention.ms": "-1"]
+        if world.mode != .shared { configs["min.insync.replicas"] = "2" }
+        if world.mode == .tiered { configs["local.retention.bytes"] = "4096" }
+        _ = try await administrator.create(orders, partitions: partitionCount, configs: configs)
+        let doomedID = try await administrator.create(doomed, partitions: 1, configs: configs)
+
+        var producers: [SimulatedProducer] = []
+        var consumers: [SimulatedConsumer] = []
+        for partition in 0..<partitionCount {
+            let history = PartitionHistory(name: "\(orders)-\(partition)")
+            histories.append(history)
+            for number in 0..<2 {
+                let client = SimulatedClient(name: "producer-\(partition)-\(number)", world: world)
+                producers.append(
+                    SimulatedProducer(client: client, topic: orders, partition: partition, history: history, batchCount: 25))
+            }
+            consumers.append(
+                SimulatedConsumer(
+                    client: SimulatedClient(name: "consumer-\(partition)", world: world), topic: orders, partition: partition,
+                    history: history))
+        }
+        let committer = SimulatedCommitter(client: SimulatedClient(name: "committer", world: world), topic: orders)
+        let lost = SimulatedProducer(
+            client: SimulatedClient(name: "producer-doomed", world: world), topic: doomed, partition: 0,
+            history: PartitionHistory(name: "\(doomed)-0"), batchCount: 15)
+        for producer in producers + [lost] { watched { try await producer.run() } }
+        for consumer in consumers { watched { try await consumer.follow() } }
+        watched { try await committer.run() }
+        watched { await self.administrate(administrator) }
+
+        let names = (producers.map(\.client.name) + consumers.map(\.client.name) + [committer.client.name]).sorted()
+        await FaultDriver(world: world, clientNames: names).run(schedule)
+        world.event("faults are over")
+        try await world.wait(for: "producers have been acknowledged everything", within: .seconds(120)) {
+            producers.allSatisfy(\.isDone)
+        }
+        try await quiesce(committer)
+        world.isOver = true
+        try await readAll()
+        try await deletionFreesSpace(administrator, doomedID)
+    }
+
+    private func watched(_ body: @escaping @Sendable () async throws -> Void) {
+        Task { [world] in
+            do { try await body() } catch { world.loop.abort(error) }
+        }
+    }
+
+    private func watchLeaders() {
+        watched { [world, leaders] in
+            for try await change in world.metadata.watch(prefix: MetadataKey.partitions, after: 0) {
+                guard case .put(let stored) = change,
+                    let record = try? JSONDecoder().decode(PartitionRecord.self, from: Data(stored.value))
+                else { continue }
+                world.event(
+                    "record \(stored.key.suffix(6)): leader \(record.leader.map { "\($0)" } ?? "none") epoch \(record.leaderEpoch) replicas \(record.replicas) in sync \(record.inSyncReplicas)"
+                )
+                if let leader = record.leader {
+                    try leaders.leads(leader.rawValue, record.leaderEpoch.rawValue, of: stored.key)
+                }
+            }
+        }
+    }
+
+    /// Moves partitions about, and deletes a topic in the middle.
+    private func administrate(_ administrator: SimulatedAdministrator) async {
+        let randomness = world.randomness.fork("administrator")
+        for turn in 0..<4 {
+            try? await world.clock.sleep(for: .milliseconds(Int64(500 + randomness.next(below: 3_000))))
+            if turn == 1 { _ = await administrator.delete(doomed) }
+            var ids = ClusterWorld.brokerIDs
+            var generator = RandomSourceGenerator(randomness)
+            ids.shuffle(using: &generator)
+            let count = world.mode == .shared ? 1 : 2 + Int(randomness.next(below: 2))
+            await administrator.move(orders, Int32(randomness.next(below: UInt64(partitionCount))), to: Array(ids.prefix(count)))
+        }
+    }
+
+    private func quiesce(_ committer: SimulatedCommitter) async throws {
+        try await world.wait(for: "all brokers serve again", within: .seconds(60)) {
+            ClusterWorld.brokerIDs.allSatisfy { self.world.broker($0).isServing }
+        }
+        try await world.wait(for: "every move ends and every replica is in sync", within: .seconds(120)) {
+            await self.world.partitions().allSatisfy { record in
+                !record.isMoving && record.leader != nil && Set(record.inSyncReplicas) == Set(record.replicas)
+            }
+        }
+        try await world.wait(for: "the group's offset is told", within: .seconds(60)) { try await committer.look() }
+    }
+
+    /// A consumer that begins anew reads all that there is.
+    private func readAll() async throws {
+        for (partition, history) in histories.enumerated() {
+            let reader = SimulatedConsumer(
+                client: SimulatedClient(name: "auditor-\(partition)", world: world), topic: orders, partition: Int32(partition),
+                history: history)
+            try await world.wait(for: "all of \(history.name) is read (\(reader.lastProblem))", within: .seconds(60)) {
+                while try await reader.poll(wait: 0) {
+                    if reader.position >= reader.highWatermark { return reader.position >= history.seenEnd }
+                }
+                return false
+            }
+            let key = try await key(of: Int32(partition))
+            try history.check(leaders: leaders[key])
+        }
+    }
+
+    private func key(of partition: Int32) async throws -> String {
+        guard let stored = try await world.metadata.get(MetadataKey.topic(orders)) else {
+            throw Violation(.recovers, "topic \(orders) is gone")
+        }
+        return MetadataKey.partition(try JSONDecoder().decode(TopicRecord.self, from: Data(stored.value)).id, partition)
+    }
+
+    private func deletionFreesSpace(_ administrator: SimulatedAdministrator, _ doomed: TopicID) async throws {
+        try await world.wait(for: "topic \(self.doomed) is deleted", within: .seconds(60)) {
+            await administrator.delete(self.doomed)
+        }
+        try await world.wait(for: "topic \(orders) is deleted", within: .seconds(60)) { await administrator.delete(self.orders) }
+        var left: [String] = []
+        do {
+            try await world.wait(for: "space", within: .seconds(600)) {
+                left = self.remains()
+                return left.isEmpty
+            }
+        } catch {
+            throw Violation(.spaceReturns, "ten minutes after the deletion there is still \(left.prefix(5)) (\(left.count) in all)")
+        }
+    }
+
+    /// What lies anywhere of topics that are gone.
+    private func remains() -> [String] {
+        var left: [String] = []
+        for id in ClusterWorld.brokerIDs {
+            guard let disk = world.machines[id]?.disk else { continue }
+            func look(_ path: String) {
+                for entry in (try? disk.list(path)) ?? [] {
+                    let below = path.isEmpty ? entry.name : "\(path)/\(entry.name)"
+                    if entry.name.hasPrefix(orders) || entry.name.hasPrefix(doomed) {
+                        left.append("broker \(id): \(below)")
+                    } else if entry.isDirectory {
+                        look(below)
+                    }
+                }
+            }
+            look("")
+        }
+        return left
+    }
+}

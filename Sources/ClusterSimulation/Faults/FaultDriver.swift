@@ -1,0 +1,145 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import ClusterMetadata
+import Foundation
+import LogModel
+import ObjectStore
+import RuntimeEnvironment
+import SimulationKit
+
+/// Lets faults begin and end. Touched on the loop's thread only.
+final class FaultDriver: @unchecked Sendable {
+    private unowned let world: ClusterWorld
+    private let clientNames: [String]
+    /// A power cut takes what a broker has not synced. With replicated logs, what was acknowledged then rests on the others' memory, and
+    /// one more cut before the first broker is in sync again would rightly lose it.
+    private var powerless: Int32?
+    private var open = 0
+
+    init(world: ClusterWorld, clientNames: [String]) {
+        self.world = world
+        self.clientNames = clientNames
+    }
+
+    func run(_ schedule: FaultSchedule) async {
+        let begin = world.clock.now()
+        for fault in schedule.faults {
+            try? await world.clock.sleep(until: begin + fault.at)
+            open += 1
+            Task {
+                self.world.event("fault: \(fault.kind) for \(fault.lasts.inMilliseconds) ms")
+                await self.perform(fault)
+                self.world.event("fault over: \(fault.kind)")
+                self.open -= 1
+            }
+        }
+        while open > 0 { try? await world.clock.sleep(for: .milliseconds(50)) }
+    }
+
+    private func perform(_ fault: Fault) async {
+        func last() async { try? await world.clock.sleep(for: fault.lasts) }
+        switch fault.kind {
+        case .kill(let id): world.broker(id).crash(.processKill)
+        case .killAtDiskCall(let id, let calls):
+            let process = world.broker(id).process
+            process?.diskCallsLeft = calls
+            await last()
+            process?.diskCallsLeft = nil
+        case .powerCut(let id): await cutPower(id)
+        case .stall(let id):
+            let process = world.broker(id).process
+            process?.stall()
+            await last()
+            process?.goOn()
+        case .cut(let source, let target): await cut([.init(source: source, target: target)], last)
+        case .cutBothWays(let one, let other):
+            await cut([.init(source: one, target: other), .init(source: other, target: one)], last)
+        case .isolate(let id):
+            let name = ClusterWorld.name(of: id)
+            let others = ClusterWorld.brokerIDs.filter { $0 != id }.map { ClusterWorld.name(of: $0) } + clientNames
+            await cut(others.flatMap { [.init(source: name, target: $0), .init(source: $0, target: name)] }, last)
+        case .slowLink(let source, let target):
+            let link = ClusterNetwork.Link(source: source, target: target)
+            world.network.slowDown(link, by: .milliseconds(900))
+            await last()
+            world.network.heal(link)
+        case .metadataCut(let id):
+            world.metadataLinks[id]?.isCut = true
+            await last()
+            world.metadataLinks[id]?.isCut = false
+        case .metadataLosesReplies(let id):
+            world.metadataLinks[id]?.lostReplyChance = 0.25
+            await last()
+            world.metadataLinks[id]?.lostReplyChance = 0
+        case .clockJump(let id, let milliseconds): world.machines[id]?.wallShift += milliseconds
+        case .diskFull(let id):
+            world.machines[id]?.disk.setCapacity(0)
+            await last()
+            world.machines[id]?.disk.setCapacity(nil)
+        case .diskErrors(let id):
+            let randomness = world.randomness.fork("disk-errors-\(id)-\(world.clock.now().nanoseconds)")
+            world.machines[id]?.disk.setFault { _ in randomness.chance(0.05) ? .inputOutput : nil }
+            await last()
+            world.machines[id]?.disk.setFault(nil)
+        case .objectStoreFails(let code): await objects(last) { .fail(code) }
+        case .objectStoreLosesReplies: await objects(last) { .loseReply(.timedOut) }
+        case .objectStoreIsLate: await objects(last) { .failThenApply(.timedOut, after: .milliseconds(1_500)) }
+        case .objectStoreIsSlow: await objects(last) { .delay(.milliseconds(1_500)) }
+        case .objectStoreCut(let id):
+            world.objectLinks[id]?.isCut = true
+            await last()
+            world.objectLinks[id]?.isCut = false
+        case .staleLists:
+            world.objectStore.setListDelay(.seconds(3))
+            await last()
+            world.objectStore.setListDelay(nil)
+        }
+    }
+
+    private func cut(_ links: [ClusterNetwork.Link], _ last: () async -> Void) async {
+        for link in links { world.network.cut(link) }
+        await last()
+        for link in links { world.network.heal(link) }
+    }
+
+    private func objects(_ last: () async -> Void, _ fault: @escaping @Sendable () -> ObjectFault) async {
+        let randomness = world.randomness.fork("objects-\(world.clock.now().nanoseconds)")
+        world.objectStore.setFault { _ in randomness.chance(0.4) ? fault() : nil }
+        await last()
+        world.objectStore.setFault(nil)
+    }
+
+    private func cutPower(_ id: Int32) async {
+        guard world.mode != .shared else { return world.broker(id).crash(.powerCut) }
+        guard powerless == nil, await othersHold(id) else {
+            return world.event("no power cut of \(id): others do not hold its data")
+        }
+        powerless = id
+        world.broker(id).crash(.powerCut)
+        while await !isInSync(id) { try? await world.clock.sleep(for: .milliseconds(200)) }
+        powerless = nil
+    }
+
+    /// Whether each partition has an in-sync replica elsewhere.
+    private func othersHold(_ id: Int32) async -> Bool {
+        await world.partitions().allSatisfy { record in record.inSyncReplicas.contains { $0.rawValue != id } }
+    }
+
+    private func isInSync(_ id: Int32) async -> Bool {
+        guard world.broker(id).isServing else { return false }
+        return await world.partitions().allSatisfy { record in
+            let wanted = record.replicas.contains { $0.rawValue == id }
+            return !wanted || record.inSyncReplicas.contains { $0.rawValue == id }
+        }
+    }
+}
+
+extension ClusterWorld {
+    /// As they are in the metadata store itself.
+    func partitions() async -> [PartitionRecord] {
+        let stored = (try? await metadata.list(prefix: MetadataKey.partitions).values) ?? []
+        return stored.compactMap { try? JSONDecoder().decode(PartitionRecord.self, from: Data($0.value)) }
+    }
+}

@@ -1,0 +1,79 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import ObjectStore
+import RuntimeEnvironment
+import SimulationKit
+
+/// The faults of a run, drawn from its seed before it begins, so that a failure can print them.
+struct FaultSchedule: Sendable {
+    var faults: [Fault] = []
+
+    /// - Parameter span: They begin within it.
+    init(mode: StorageMode, mix: FaultMix, span: Duration, randomness: SeededRandomSource) {
+        let draw = Draw(randomness: randomness)
+        var kinds: [() -> Fault.Kind] = []
+        if mix.contains(.crashes) {
+            kinds += [
+                { .kill(draw.broker()) }, { .kill(draw.broker()) }, { .killAtDiskCall(draw.broker(), draw.number(1...60)) },
+                { .powerCut(draw.broker()) }, { .stall(draw.broker()) }, { .stall(draw.broker()) },
+            ]
+        }
+        if mix.contains(.network) {
+            kinds += [
+                {
+                    let (from, to) = draw.pair()
+                    return .cut(from: from, to: to)
+                },
+                {
+                    let (from, to) = draw.pair()
+                    return .cutBothWays(from, to)
+                },
+                { .isolate(draw.broker()) },
+                {
+                    let (from, to) = draw.pair()
+                    return .slowLink(from: from, to: to)
+                },
+            ]
+        }
+        if mix.contains(.metadata) {
+            kinds += [
+                { .metadataCut(draw.broker()) }, { .metadataLosesReplies(draw.broker()) },
+                { .clockJump(draw.broker(), milliseconds: Int64(draw.number(-600_000...600_000))) },
+            ]
+        }
+        if mix.contains(.disks) { kinds += [{ .diskFull(draw.broker()) }, { .diskErrors(draw.broker()) }] }
+        if mix.contains(.objects), mode != .isr {
+            kinds += [
+                { .objectStoreFails(draw.one(of: [.slowDown, .timedOut, .unreachable])) }, { .objectStoreLosesReplies },
+                { .objectStoreIsLate }, { .objectStoreIsSlow }, { .objectStoreCut(draw.broker()) }, { .staleLists },
+            ]
+        }
+        guard !kinds.isEmpty else { return }
+        for _ in 0..<draw.number(1...7) {
+            let kind = draw.one(of: kinds)()
+            let at = Duration.milliseconds(draw.number(0...Int(span.inMilliseconds)))
+            // Shorter and longer than a session.
+            let lasts = Duration.milliseconds(draw.number(100...6_000))
+            faults.append(Fault(kind: kind, at: at, lasts: lasts))
+        }
+        faults.sort { $0.at < $1.at }
+    }
+
+    private final class Draw {
+        let randomness: SeededRandomSource
+        init(randomness: SeededRandomSource) { self.randomness = randomness }
+
+        func number(_ range: ClosedRange<Int>) -> Int {
+            range.lowerBound + Int(randomness.next(below: UInt64(range.upperBound - range.lowerBound + 1)))
+        }
+        func one<Element>(of elements: [Element]) -> Element { elements[number(0...(elements.count - 1))] }
+        func broker() -> Int32 { one(of: ClusterWorld.brokerIDs) }
+        func pair() -> (String, String) {
+            let first = broker()
+            let others = ClusterWorld.brokerIDs.filter { $0 != first }
+            return (ClusterWorld.name(of: first), ClusterWorld.name(of: one(of: others)))
+        }
+    }
+}

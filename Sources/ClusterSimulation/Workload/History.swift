@@ -1,0 +1,145 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import LogModel
+
+/// What clients sent, were told and saw of one partition, and what must hold of it. Touched on the loop's thread only.
+final class PartitionHistory: @unchecked Sendable {
+    struct Seen: Hashable {
+        var value: String
+        var epoch: Int32
+    }
+
+    private struct Sent {
+        var attempts = 0
+        /// Where it lies, as the acknowledgement said; nil before, -1 where it did not say.
+        var offset: Int64?
+        /// Who acknowledged it.
+        var broker: Int32?
+    }
+
+    let name: String
+    private var sent: [String: Sent] = [:]
+    /// By offset, from 0 on.
+    private var seen: [Seen] = []
+    private(set) var acknowledgedCount = 0
+
+    init(name: String) { self.name = name }
+
+    /// The end of what anybody has read.
+    var seenEnd: Int64 { Int64(seen.count) }
+
+    // MARK: Producing
+
+    func sending(_ values: [String]) { for value in values { sent[value, default: Sent()].attempts += 1 } }
+
+    func acknowledged(_ values: [String], at base: Int64, by broker: Int32) throws {
+        for (index, value) in values.enumerated() {
+            let offset = base < 0 ? -1 : base + Int64(index)
+            sent[value]?.offset = offset
+            sent[value]?.broker = broker
+            acknowledgedCount += 1
+            guard offset >= 0, offset < seenEnd else { continue }
+            guard seen[Int(offset)].value == value else {
+                throw Violation(
+                    .committedIsStable,
+                    "\(name): \(value) was acknowledged at \(offset), where \(seen[Int(offset)].value) had been read")
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    /// A consumer at `position` was given records.
+    ///
+    /// - Returns: Its next position.
+    func read(_ records: [(offset: Int64, value: String, epoch: Int32)], from position: Int64, by reader: String) throws -> Int64 {
+        var next = position
+        for (offset, value, epoch) in records {
+            if offset < position {
+                // The first batch may begin before what was asked for.
+                try look(offset, value, epoch, reader)
+                continue
+            }
+            guard offset == next else {
+                throw Violation(.offsetsAreDense, "\(name): \(reader) wanted \(next) and was given \(offset) (\(value))")
+            }
+            try look(offset, value, epoch, reader)
+            next += 1
+        }
+        return next
+    }
+
+    private func look(_ offset: Int64, _ value: String, _ epoch: Int32, _ reader: String) throws {
+        if offset < seenEnd {
+            let before = seen[Int(offset)]
+            guard before == Seen(value: value, epoch: epoch) else {
+                throw Violation(
+                    .committedIsStable,
+                    "\(name): \(reader) read \(value) (epoch \(epoch)) at \(offset), where \(before.value) (epoch \(before.epoch)) had been read"
+                )
+            }
+            return
+        }
+        guard offset == seenEnd else {
+            throw Violation(.offsetsAreDense, "\(name): \(reader) read \(offset), and nobody has read \(seenEnd)")
+        }
+        guard let sent = sent[value] else {
+            throw Violation(.honest, "\(name): \(reader) read \(value) at \(offset), which nobody sent")
+        }
+        if let told = sent.offset, told >= 0, told != offset {
+            throw Violation(.acknowledgedSurvives, "\(name): \(value) was acknowledged at \(told), and lies at \(offset)")
+        }
+        if let last = seen.last, last.epoch > epoch {
+            throw Violation(.oneWriterPerEpoch, "\(name): epoch \(epoch) at \(offset) follows epoch \(last.epoch)")
+        }
+        seen.append(Seen(value: value, epoch: epoch))
+    }
+
+    // MARK: At the end
+
+    /// Holds the whole log, as read from its start to its end, against what was sent.
+    ///
+    /// - Parameter leaders: Who led each epoch.
+    func check(leaders: [Int32: Int32]) throws {
+        var places: [String: Int64] = [:]
+        var lastOf: [Substring: Int] = [:]
+        for (offset, record) in seen.enumerated() {
+            if let first = places.updateValue(Int64(offset), forKey: record.value) {
+                throw Violation(.offsetsAreDense, "\(name): \(record.value) lies at \(first) and again at \(offset)")
+            }
+            let parts = record.value.split(separator: " ")
+            guard parts.count >= 2, let number = Int(parts[1]) else {
+                throw Violation(.honest, "\(name): \(record.value) at \(offset) is no record of ours")
+            }
+            if let last = lastOf.updateValue(number, forKey: parts[0]), last >= number {
+                throw Violation(.producerOrder, "\(name): \(record.value) at \(offset) comes after number \(last)")
+            }
+        }
+        for (value, sent) in sent.sorted(by: { $0.key < $1.key }) {
+            guard let told = sent.offset else { continue }
+            guard let place = places[value] else {
+                throw Violation(.acknowledgedSurvives, "\(name): \(value) was acknowledged at \(told) and is not there")
+            }
+            let epoch = seen[Int(place)].epoch
+            if sent.attempts == 1, let leader = leaders[epoch], let broker = sent.broker, leader != broker {
+                throw Violation(
+                    .oneWriterPerEpoch, "\(name): \(value) lies in epoch \(epoch), led by \(leader), and \(broker) acknowledged it")
+            }
+        }
+    }
+}
+
+/// Who led which epoch of which partition, from the metadata store itself. Touched on the loop's thread only.
+final class LeaderHistory: @unchecked Sendable {
+    private var leaders: [String: [Int32: Int32]] = [:]
+
+    func leads(_ broker: Int32, _ epoch: Int32, of partition: String) throws {
+        if let other = leaders[partition, default: [:]].updateValue(broker, forKey: epoch), other != broker {
+            throw Violation(.oneWriterPerEpoch, "\(partition): epoch \(epoch) was given to \(other) and to \(broker)")
+        }
+    }
+
+    subscript(partition: String) -> [Int32: Int32] { leaders[partition] ?? [:] }
+}

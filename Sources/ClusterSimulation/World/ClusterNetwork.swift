@@ -1,0 +1,185 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import BrokerNode
+import KafkaProtocol
+import LogModel
+import NIOCore
+import RuntimeEnvironment
+import SimulationKit
+
+/// Carries request frames to brokers, with delay, loss, and links cut one way or both. A connection's requests arrive in order.
+///
+/// Touched on the loop's thread only.
+final class ClusterNetwork: @unchecked Sendable {
+    /// One direction between two names.
+    struct Link: Hashable {
+        var source: String
+        var target: String
+    }
+
+    private struct Listener {
+        var dispatcher: any RequestDispatcher
+        var process: SimulatedProcess
+    }
+
+    private let clock: SimulatedClock
+    private let randomness: SeededRandomSource
+    private var listeners: [String: Listener] = [:]
+    private var lastArrival: [String: MonotonicInstant] = [:]
+    private var lastConnection: UInt64 = 0
+    private(set) var cut: Set<Link> = []
+    private(set) var slow: [Link: Duration] = [:]
+    private let usualDelayMax: Duration = .milliseconds(1)
+
+    init(clock: SimulatedClock, randomness: SeededRandomSource) {
+        self.clock = clock
+        self.randomness = randomness
+    }
+
+    func cut(_ link: Link) { cut.insert(link) }
+    func slowDown(_ link: Link, by delay: Duration) { slow[link] = delay }
+    func heal(_ link: Link) {
+        cut.remove(link)
+        slow[link] = nil
+    }
+
+    func listen(_ name: String, _ dispatcher: any RequestDispatcher, _ process: SimulatedProcess) {
+        listeners[name] = Listener(dispatcher: dispatcher, process: process)
+    }
+
+    func hangUp(_ name: String, _ process: SimulatedProcess) {
+        if listeners[name]?.process === process { listeners[name] = nil }
+    }
+
+    /// - Returns: The answer's frame; nil where the request wants none.
+    func call(
+        from source: String, to target: String, channel: String, frame: ByteBuffer, timeout: Duration
+    ) async throws(PeerTransportError) -> ByteBuffer? {
+        let answer = Answer()
+        let delivery = Task { await self.deliver(Link(source: source, target: target), channel, frame, answer) }
+        let deadline = Task { [clock] in
+            try await clock.sleep(for: timeout)
+            answer.give(.failure(PeerTransportError("\(target) did not answer within \(timeout)")))
+        }
+        let result = await answer.value()
+        deadline.cancel()
+        _ = delivery
+        return try result.get()
+    }
+
+    private func travel(_ link: Link, after earliest: MonotonicInstant? = nil) async -> MonotonicInstant {
+        let delayMax = slow[link] ?? usualDelayMax
+        let delay = Duration.nanoseconds(Int64(randomness.next(below: UInt64(delayMax.inNanoseconds) + 1)) + 1)
+        var arrival = clock.now() + delay
+        if let earliest, arrival <= earliest { arrival = earliest + .nanoseconds(1) }
+        return arrival
+    }
+
+    private func deliver(_ link: Link, _ channel: String, _ frame: ByteBuffer, _ answer: Answer) async {
+        let connection = "\(link.source)>\(link.target)#\(channel)"
+        let arrival = await travel(link, after: lastArrival[connection])
+        lastArrival[connection] = arrival
+        try? await clock.sleep(until: arrival)
+        guard !cut.contains(link) else { return }
+        guard let listener = listeners[link.target] else {
+            return answer.give(.failure(PeerTransportError("connection to \(link.target) refused")))
+        }
+        let process = listener.process
+        let watch = process.atDeath { answer.give(.failure(PeerTransportError("\(link.target) closed the connection"))) }
+        defer { process.forget(watch) }
+        await process.pass()
+        let reply = await serve(listener, frame, from: link.source)
+        await process.pass()
+        let back = Link(source: link.target, target: link.source)
+        try? await clock.sleep(until: await travel(back))
+        guard !cut.contains(back) else { return }
+        answer.give(reply)
+    }
+
+    private func serve(
+        _ listener: Listener, _ frame: ByteBuffer, from source: String
+    ) async -> Result<ByteBuffer?, PeerTransportError> {
+        lastConnection += 1
+        do {
+            let request = try RequestFrame(parsing: frame)
+            let connection = ConnectionInfo(id: lastConnection, peer: source, listener: "PLAINTEXT")
+            let outcome: FinalOutcome =
+                switch listener.dispatcher.dispatch(request, from: connection) {
+                case .respond(let frame): .respond(frame)
+                case .respondLater(let work): await work()
+                case .noResponse: .noResponse
+                case .closeConnection(let reason): .closeConnection(reason: reason)
+                }
+            switch outcome {
+            case .respond(let frame): return .success(try LogSlices(frame.slices).contiguous())
+            case .noResponse: return .success(nil)
+            case .closeConnection(let reason): return .failure(PeerTransportError("the connection was closed: \(reason)"))
+            }
+        } catch {
+            return .failure(PeerTransportError("the connection was closed: \(error)"))
+        }
+    }
+
+    /// The first result counts. Touched on the loop's thread only.
+    private final class Answer: @unchecked Sendable {
+        private var result: Result<ByteBuffer?, PeerTransportError>?
+        private var waiter: UnsafeContinuation<Void, Never>?
+
+        func give(_ result: Result<ByteBuffer?, PeerTransportError>) {
+            guard self.result == nil else { return }
+            self.result = result
+            waiter?.resume()
+            waiter = nil
+        }
+
+        func value() async -> Result<ByteBuffer?, PeerTransportError> {
+            if result == nil { await withUnsafeContinuation { waiter = $0 } }
+            return result!
+        }
+    }
+}
+
+/// A broker's calls to its peers.
+struct ProcessTransport: NodeTransport {
+    let network: ClusterNetwork
+    let process: SimulatedProcess
+    let name: String
+
+    func call(
+        host: String, port: Int, channel: String, frame: [ByteBuffer], timeout: Duration
+    ) async throws(PeerTransportError) -> ByteBuffer {
+        await process.pass()
+        var whole = ByteBuffer()
+        for part in frame { whole.writeImmutableBuffer(part) }
+        let result: Result<ByteBuffer?, PeerTransportError>
+        do throws(PeerTransportError) {
+            result = .success(
+                try await network.call(from: name, to: host, channel: "\(process.run)-\(channel)", frame: whole, timeout: timeout))
+        } catch { result = .failure(error) }
+        await process.pass()
+        guard let answer = try result.get() else { throw PeerTransportError("\(host) does not answer such a request") }
+        return answer
+    }
+
+    func stop() async {}
+}
+
+/// A broker's listener.
+struct ProcessServer: RequestServer {
+    let network: ClusterNetwork
+    let process: SimulatedProcess
+    let name: String
+    let dispatcher: any RequestDispatcher
+
+    var connectionCount: Int { 0 }
+
+    func start(listener: String, host: String, port: Int) async throws -> Int {
+        network.listen(name, dispatcher, process)
+        return port
+    }
+
+    func stop(within limit: Duration) async { network.hangUp(name, process) }
+    func stopAbruptly() async { network.hangUp(name, process) }
+}

@@ -1,0 +1,20 @@
+//===----------------------------------------------------------------------===//
+// This source file is part of the Ninefold project. Licensed under Apache-2.0.
+//===----------------------------------------------------------------------===//
+
+import ClusterSimulation
+import SimulationKit
+import Testing
+
+@Suite(.enabled(if: !SeedWalk.isChild)) struct FaultTests {
+    @Test func isr() throws { try walk(.isr) }
+
+    private func walk(_ mode: StorageMode) throws {
+        let seeds = Seeds.walked(1...SeedWalk.usualCount)
+        let results = try SeedWalk.run(mode, seeds)
+        if let last = results.last, let failure = last.failure {
+            Issue.record("\(mode.rawValue), seed \(last.seed): \(failure)\nTo repeat it: \(SeedWalk.command(mode, last.seed))")
+        }
+        #expect(results.count == seeds.count || results.last?.failure != nil)
+    }
+}
