@@ -41,6 +41,14 @@ struct Fault: Sendable, CustomStringConvertible {
         case objectStoreCut(Int32)
         /// Lists do not show what was put of late.
         case staleLists
+
+        /// Whether a broker may count as dead because of it. (A power cut does too, and looks after itself.)
+        var mayEndLease: Bool {
+            switch self {
+            case .kill, .killAtDiskCall, .stall, .metadataCut, .metadataLosesReplies, .diskErrors: true
+            default: false
+            }
+        }
     }
 
     var kind: Kind

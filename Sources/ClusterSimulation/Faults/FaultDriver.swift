@@ -13,9 +13,12 @@ import SimulationKit
 final class FaultDriver: @unchecked Sendable {
     private unowned let world: ClusterWorld
     private let clientNames: [String]
-    /// A power cut takes what a broker has not synced. With replicated logs, what was acknowledged then rests on the others' memory, and
-    /// one more cut before the first broker is in sync again would rightly lose it.
+    /// A power cut takes what a broker has not synced. With replicated logs, what was acknowledged then rests on the other in-sync
+    /// replicas, and if these count as dead before the first does, it alone is left in the in-sync set and its loss is the cluster's, as
+    /// in Kafka. So until it is in sync again, nothing else begins that could end another one's lease.
     private var powerless: Int32?
+    /// Faults under way that may end a lease.
+    private var threats = 0
     private var open = 0
 
     init(world: ClusterWorld, clientNames: [String]) {
@@ -39,6 +42,16 @@ final class FaultDriver: @unchecked Sendable {
     }
 
     private func perform(_ fault: Fault) async {
+        guard world.mode != .shared, fault.kind.mayEndLease else { return await perform(alone: fault) }
+        while powerless != nil { try? await world.clock.sleep(for: .milliseconds(100)) }
+        threats += 1
+        await perform(alone: fault)
+        // Until the cluster has noticed.
+        try? await world.clock.sleep(for: .seconds(3))
+        threats -= 1
+    }
+
+    private func perform(alone fault: Fault) async {
         func last() async { try? await world.clock.sleep(for: fault.lasts) }
         switch fault.kind {
         case .kill(let id): world.broker(id).crash(.processKill)
@@ -83,6 +96,8 @@ final class FaultDriver: @unchecked Sendable {
             world.machines[id]?.disk.setFault { _ in randomness.chance(0.05) ? .inputOutput : nil }
             await last()
             world.machines[id]?.disk.setFault(nil)
+            // What a failed sync may have lost, only a new start tells: the operator gives it one.
+            world.broker(id).crash(.processKill)
         case .objectStoreFails(let code): await objects(last) { .fail(code) }
         case .objectStoreLosesReplies: await objects(last) { .loseReply(.timedOut) }
         case .objectStoreIsLate: await objects(last) { .failThenApply(.timedOut, after: .milliseconds(1_500)) }
@@ -113,10 +128,14 @@ final class FaultDriver: @unchecked Sendable {
 
     private func cutPower(_ id: Int32) async {
         guard world.mode != .shared else { return world.broker(id).crash(.powerCut) }
-        guard powerless == nil, await othersHold(id) else {
-            return world.event("no power cut of \(id): others do not hold its data")
+        guard powerless == nil, threats == 0, ClusterWorld.brokerIDs.allSatisfy({ world.broker($0).isServing }) else {
+            return world.event("no power cut of \(id): another broker is in trouble")
         }
         powerless = id
+        guard await othersHold(id) else {
+            powerless = nil
+            return world.event("no power cut of \(id): others do not hold its data")
+        }
         world.broker(id).crash(.powerCut)
         while await !isInSync(id) { try? await world.clock.sleep(for: .milliseconds(200)) }
         powerless = nil
