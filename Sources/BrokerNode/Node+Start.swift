@@ -191,7 +191,7 @@ private struct NodeStart {
                 logger: logger)
             let campaign = Task { await controller.run() }
             let audit = objectStore.flatMap { auditDuty(objectStore: $0, metadata: store, controller: controller) }
-            gate.open(frontend)
+            gate.open(frontend, unless: { registration.isFenced })
             let parts = NodeParts(
                 configuration: configuration, meters: meters, logger: logger, store: store, cache: cache,
                 registration: registration,
@@ -208,15 +208,23 @@ private struct NodeStart {
     }
 }
 
-/// Holds requests off until the frontend is there: a client that is refused comes again.
+/// Holds requests off until the frontend is there, and again once the lease may have ended: others lead the partitions then, and what
+/// this broker believes of them (who leads, which sequence number comes next) may be long past. A client that is refused asks another.
 private final class DispatcherGate: RequestDispatcher {
-    private let dispatcher = Mutex<(any RequestDispatcher)?>(nil)
+    private struct Open: Sendable {
+        var dispatcher: any RequestDispatcher
+        var isFenced: @Sendable () -> Bool
+    }
+    private let open = Mutex<Open?>(nil)
 
-    func open(_ dispatcher: any RequestDispatcher) { self.dispatcher.withLock { $0 = dispatcher } }
+    func open(_ dispatcher: any RequestDispatcher, unless isFenced: @escaping @Sendable () -> Bool) {
+        open.withLock { $0 = Open(dispatcher: dispatcher, isFenced: isFenced) }
+    }
 
     func dispatch(_ request: RequestFrame, from connection: ConnectionInfo) -> RequestOutcome {
-        guard let dispatcher = dispatcher.withLock({ $0 }) else { return .closeConnection(reason: "the broker is starting") }
-        return dispatcher.dispatch(request, from: connection)
+        guard let open = open.withLock({ $0 }) else { return .closeConnection(reason: "the broker is starting") }
+        guard !open.isFenced() else { return .closeConnection(reason: "the broker has lost its lease") }
+        return open.dispatcher.dispatch(request, from: connection)
     }
 }
 

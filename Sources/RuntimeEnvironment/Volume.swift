@@ -84,7 +84,7 @@ extension Volume {
         do {
             // From the top, as the disk itself makes only what lies below its root.
             let above = PosixDisk(root: directory.hasPrefix("/") ? "/" : ".")
-            try above.makeDirectory(directory.hasPrefix("/") ? String(directory.drop { $0 == "/" }) : directory)
+            try makeDurably(directory.hasPrefix("/") ? String(directory.drop { $0 == "/" }) : directory, on: above)
             let probe = ".writable-\(getpid())"
             let file = try disk.open(probe, .readWriteCreate)
             defer { file.close() }
@@ -94,5 +94,17 @@ extension Volume {
             throw VolumeError("volume '\(specification)': \(error); name a directory that this user may write")
         }
         return disk
+    }
+
+    /// Makes the directory so that a power cut leaves it: what is synced in it is lost all the same if its own name is not.
+    private static func makeDurably(_ path: String, on disk: PosixDisk) throws(DiskError) {
+        // The parent always: a former start may have been cut off between making and syncing.
+        var parents = [path.parentDirectory]
+        while let highest = parents.last, !highest.isEmpty, try !disk.exists(highest) { parents.append(highest.parentDirectory) }
+        try disk.makeDirectory(path)
+        for parent in parents.reversed() {
+            // One that may be searched but not read cannot be synced.
+            do throws(DiskError) { try disk.synchronizeDirectory(parent) } catch where error.code == .permissionDenied {}
+        }
     }
 }

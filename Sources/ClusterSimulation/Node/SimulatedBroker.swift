@@ -137,6 +137,7 @@ final class SimulatedBroker: @unchecked Sendable {
                 }
                 let disk = ProcessDisk(machine: machine, folder: String(parts[2]), process: process)
                 try disk.makeDirectory("")
+                try machine.disk.synchronizeDirectory("")
                 return Volume(
                     specification: request.specification, disk: MeteredDisk(disk, meters: meters, classify: request.classify))
             },

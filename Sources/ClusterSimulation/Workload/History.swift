@@ -30,6 +30,10 @@ final class PartitionHistory: @unchecked Sendable {
     /// The end of what anybody has read.
     var seenEnd: Int64 { Int64(seen.count) }
 
+    /// The end of what was read or acknowledged: a log that is whole reaches it.
+    var knownEnd: Int64 { max(seenEnd, acknowledgedEnd) }
+    private var acknowledgedEnd: Int64 = 0
+
     // MARK: Producing
 
     func sending(_ values: [String]) { for value in values { sent[value, default: Sent()].attempts += 1 } }
@@ -40,6 +44,7 @@ final class PartitionHistory: @unchecked Sendable {
             sent[value]?.offset = offset
             sent[value]?.broker = broker
             acknowledgedCount += 1
+            acknowledgedEnd = max(acknowledgedEnd, offset + 1)
             guard offset >= 0, offset < seenEnd else { continue }
             guard seen[Int(offset)].value == value else {
                 throw Violation(

@@ -17,7 +17,7 @@ extension SegmentUploader {
         _ segment: SealedSegment, _ record: RemoteSegment, _ codec: ChunkCompression.Codec, worker: any Worker
     ) async throws(LogError) -> (crc32c: UInt32, compression: ChunkCompression) {
         let key = TierKey.log(record)
-        let frames = FrameSource(segment, chunkBytes: settings.chunkBytes, worker: worker)
+        let frames = FrameSource(segment, chunkBytes: settings.chunkBytes, worker: worker, memories: memories)
         if segment.sizeInBytes <= Int64(settings.partBytes) {
             var parts: [ByteBuffer] = []
             while let frame = try await frames.next() { parts.append(frame) }
@@ -48,8 +48,8 @@ private actor FrameSource {
     private let worker: any Worker
     private(set) var lengths: [Int] = []
 
-    init(_ segment: SealedSegment, chunkBytes: Int, worker: any Worker) {
-        reader = SegmentReader(segment, partBytes: chunkBytes, worker: worker)
+    init(_ segment: SealedSegment, chunkBytes: Int, worker: any Worker, memories: PartMemories) {
+        reader = SegmentReader(segment, partBytes: chunkBytes, worker: worker, memories: memories)
         self.worker = worker
     }
 
