@@ -7,9 +7,7 @@ import SimulationKit
 import Testing
 
 @Suite(.enabled(if: !SeedWalk.isChild)) struct DeterminismTests {
-    static let modes = [StorageMode.isr]
-
-    @Test(arguments: modes)
+    @Test(arguments: StorageMode.allCases)
     func aSeedRunsTheSameTwiceInOneProcessAndInTwo(_ mode: StorageMode) throws {
         let seeds = Seeds.walked(1...3)
         let twice = seeds.flatMap { [$0, $0] }
@@ -23,7 +21,7 @@ import Testing
         #expect(Set(second.map(\.digest)).count == seeds.count, "different seeds are different runs")
     }
 
-    @Test(arguments: modes)
+    @Test(arguments: StorageMode.allCases)
     func withoutFaultsAllIsWell(_ mode: StorageMode) throws {
         let results = try SeedWalk.run(mode, Array(1...20), mix: [])
         #expect(results.count == 20)

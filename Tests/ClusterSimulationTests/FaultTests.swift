@@ -8,6 +8,8 @@ import Testing
 
 @Suite(.enabled(if: !SeedWalk.isChild)) struct FaultTests {
     @Test func isr() throws { try walk(.isr) }
+    @Test func tiered() throws { try walk(.tiered) }
+    @Test func shared() throws { try walk(.shared) }
 
     private func walk(_ mode: StorageMode) throws {
         let seeds = Seeds.walked(1...SeedWalk.usualCount)

@@ -66,8 +66,9 @@ enum ListOffsetsHandler: Handler {
                 return answer
             default: found = try await log.offset(forTimestamp: Timestamp(asked.timestamp))
             }
-            // A new leader does not know yet how far its predecessor had let readers see: no answer may go back behind that.
-            if ![Special.earliest, Special.earliestLocal, Special.latestTiered].contains(asked.timestamp),
+            // A new leader does not know yet how far its predecessor had let readers see: no answer may go back behind that. A replica asks
+            // for the log's end itself, and may be the one without which the high watermark cannot rise.
+            if request.replicaId < 0, ![Special.earliest, Special.earliestLocal, Special.latestTiered].contains(asked.timestamp),
                 let started = try startOfEpoch(log), started > log.offsets.highWatermark,
                 found.map({ $0.offset >= log.offsets.highWatermark }) ?? true
             {

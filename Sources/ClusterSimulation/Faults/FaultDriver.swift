@@ -137,7 +137,8 @@ final class FaultDriver: @unchecked Sendable {
             return world.event("no power cut of \(id): others do not hold its data")
         }
         world.broker(id).crash(.powerCut)
-        while await !isInSync(id) { try? await world.clock.sleep(for: .milliseconds(200)) }
+        let deadline = world.clock.now() + .seconds(60)
+        while await !isInSync(id), world.clock.now() < deadline { try? await world.clock.sleep(for: .milliseconds(200)) }
         powerless = nil
     }
 

@@ -104,7 +104,13 @@ public final class TieredEngine: LogEngine {
     }
 
     public func log(for partition: PartitionID) -> (any PartitionLog)? { state.withLock { $0.logs[partition] } }
-    public var logs: [any PartitionLog] { heldLogs }
+    /// With those that the tail found on its volume and nobody has applied yet: whoever asks must learn of them, or what was deleted or
+    /// moved away while the broker was down would stay for ever.
+    public var logs: [any PartitionLog] {
+        let held = heldLogs
+        let applied = Set(held.map(\.partition))
+        return held + tail.logs.filter { !applied.contains($0.assignment.partition) }
+    }
     var heldLogs: [TieredLog] { state.withLock { Array($0.logs.values) } }
 
     public func brokerDied(_ broker: BrokerID, epoch: BrokerEpoch, assigned: Bool) async throws(LogError) {
