@@ -74,7 +74,9 @@ extension ReplicatedLogEngine {
             stray.letGo()
             try stray.volume.retire(id.description, delay: configuration.fileDeleteDelay)
         }
-        try volume.directory.create(id, token: context.environment.randomness.next())
+        try volume.directory.create(
+            id, wasSynced: (volume.storedOffset(.recoveryPoint, id.description) ?? 0) > 0,
+            token: context.environment.randomness.next())
         var opening = LogOpening(startMayBeRemote: context.settings.startMayBeRemote)
         opening.identityNeedsSync = true
         let (log, _) = try SegmentedLog.open(

@@ -104,7 +104,7 @@ extension Volume {
         try disk.makeDirectory(path)
         for parent in parents.reversed() {
             // One that may be searched but not read cannot be synced.
-            do throws(DiskError) { try disk.synchronizeDirectory(parent) } catch where error.code == .permissionDenied {}
+            do throws(DiskError) { try disk.synchronizeDirectory(parent) } catch  where error.code == .permissionDenied {}
         }
     }
 }

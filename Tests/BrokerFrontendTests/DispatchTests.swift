@@ -20,7 +20,7 @@ import Testing
         // The traits clients go by: release 3.7, magic 2, zstd, idempotence.
         #expect(ranges[APIKey.produce.rawValue] == 0...10)
         #expect(ranges[APIKey.fetch.rawValue] == 4...16)
-        #expect(ranges[APIKey.listOffsets.rawValue] == 1...8)
+        #expect(ranges[APIKey.listOffsets.rawValue] == 1...9)
         #expect(ranges[APIKey.metadata.rawValue] == 0...12)
         #expect(ranges[APIKey.findCoordinator.rawValue] == 0...4)
         #expect(ranges[APIKey.initProducerId.rawValue] == 0...4)

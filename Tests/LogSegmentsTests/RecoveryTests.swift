@@ -84,7 +84,7 @@ import Testing
         func make(_ topic: TopicID, on disk: SimulatedDisk) throws -> SegmentedLog {
             let directory = LogDirectory(disk: disk, root: "")
             let partition = PartitionID(topicID: topic, topic: "t", partition: 0)
-            try directory.create(partition, token: seed)
+            try directory.create(partition, wasSynced: false, token: seed)
             var opening = LogOpening()
             opening.identityNeedsSync = true
             return try SegmentedLog.open(

@@ -47,9 +47,11 @@ package struct LogDirectory: Sendable {
     /// Makes a partition's directory with its identity in it, before anything else. Not durable on return: a log opened with
     /// ``LogOpening/identityNeedsSync`` makes it so before it counts anything of its own as synced.
     ///
-    /// A directory of that name that names no topic, as a power cut may leave one behind, is removed; one with records in it gets another
-    /// name (`-stray`) and is left alone.
-    package func create(_ partition: PartitionID, token: UInt64) throws(SegmentError) {
+    /// A directory of that name that names no topic was cut off before any of it was durable, and is removed.
+    ///
+    /// - Parameter wasSynced: Records of that name had been synced once: then it is damage, and records there get another name (`-stray`)
+    ///   and are left alone.
+    package func create(_ partition: PartitionID, wasSynced: Bool, token: UInt64) throws(SegmentError) {
         let name = partition.description
         let metadata = "\(path(name))/\(PartitionMetadata.fileName)"
         try onDisk { () throws(DiskError) in
@@ -57,7 +59,7 @@ package struct LogDirectory: Sendable {
                 let hasRecords = try disk.list(path(name)).contains {
                     $0.name.hasSuffix(".\(SegmentFileKind.log.rawValue)") && $0.size > 0
                 }
-                if hasRecords {
+                if wasSynced, hasRecords {
                     try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))-stray"))
                 } else {
                     try disk.removeTree(path(name))
