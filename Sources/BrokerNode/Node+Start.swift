@@ -167,11 +167,16 @@ private struct NodeStart {
                     }
                     return try TopicConfigs.logConfiguration(topic: topic, brokerDefaults: defaults)
                 },
+                restored: { [store] partition in
+                    _ = try await PartitionStateStore(store: store).setOffline(partition, replica: brokerID, false)
+                },
                 applied: { partition, log in frontend.partitionChanged(partition, log: log) })
             let duties = NodeDuties(
                 brokerID: brokerID, registry: registry, cache: cache, operations: operations, volumes: volumes,
                 clock: environment.clock,
                 logger: logger)
+            registry.replicated.reportFailures(
+                to: PartitionStateStore(store: store), broker: brokerID, clock: environment.clock, logger: logger)
             registry.replicated.follow(cache.current, broker: brokerID, file: given)
             _ = cache.onChange { update in
                 if update.brokerConfigsChanged { registry.replicated.follow(update.new, broker: brokerID, file: given) }

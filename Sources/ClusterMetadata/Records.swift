@@ -137,6 +137,8 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
     public var removingReplicas: [BrokerID]
     /// A single owner's partition: whose it was meant to be, while another owns it for want of that one. Leadership goes back there.
     public var preferredOwner: BrokerID?
+    /// Replicas whose log directory failed, as their brokers said: alive or not, these cannot lead or follow. Nil for none.
+    public var offlineReplicas: [BrokerID]?
 
     public init(
         topicID: TopicID, partition: Int32, leader: BrokerID?, leaderEpoch: LeaderEpoch = LeaderEpoch(0), partitionEpoch: Int64 = 0,
@@ -158,6 +160,7 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
     public var isMoving: Bool { !addingReplicas.isEmpty || !removingReplicas.isEmpty }
     /// Replicas once the move is done.
     public var targetReplicas: [BrokerID] { replicas.filter { !removingReplicas.contains($0) } }
+    public func isOffline(_ replica: BrokerID) -> Bool { offlineReplicas?.contains(replica) ?? false }
     /// Who is to lead when all is well.
     public var preferredLeader: BrokerID? { preferredOwner ?? targetReplicas.first }
 }

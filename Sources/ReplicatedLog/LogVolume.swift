@@ -12,6 +12,8 @@ internal import Synchronization
 /// One log directory and the threads that work in it: one writes (all that changes files, in order), one reads, one syncs, one unlinks what
 /// has been renamed for removal, which may take long where a file system gives blocks back to its device at once.
 final class LogVolume: Sendable {
+    /// Its place among the broker's.
+    let number: Int
     let directory: LogDirectory
     /// The ends of all logs of the directory.
     let tail: TailCache
@@ -20,6 +22,8 @@ final class LogVolume: Sendable {
     let synchronizer: any Worker
     let sweeper: any Worker
     private let environment: RuntimeEnvironment
+    /// Why nothing can be read or written here any more, until a restart; nil while all is well.
+    private let failed = Mutex<SegmentError?>(nil)
     private let queuedBytes = Atomic<Int>(0)
     private let retired = Mutex<[(path: String, removeAt: MonotonicInstant)]>([])
     private let stored = Mutex<[OffsetCheckpoint.File: OffsetCheckpoint]>([:])
@@ -27,6 +31,7 @@ final class LogVolume: Sendable {
     var disk: any Disk { directory.disk }
 
     init(_ volume: Volume, number: Int, settings: ReplicatedLogSettings, environment: RuntimeEnvironment) {
+        self.number = number
         directory = LogDirectory(disk: volume.disk, root: settings.directory)
         self.environment = environment
         tail = TailCache(bytesMax: settings.tailCacheBytesMax)
@@ -34,6 +39,17 @@ final class LogVolume: Sendable {
         reader = environment.workers.makeWorker(named: "\(settings.name)-read-\(number)")
         sweeper = environment.workers.makeWorker(named: "\(settings.name)-sweep-\(number)")
         synchronizer = environment.workers.makeWorker(named: "\(settings.name)-sync-\(number)")
+    }
+
+    var failure: SegmentError? { failed.withLock { $0 } }
+
+    /// - Returns: True if it is this failure that puts the directory out of use.
+    func fail(_ error: SegmentError) -> Bool {
+        failed.withLock { failed in
+            guard failed == nil else { return false }
+            failed = error
+            return true
+        }
     }
 
     /// Takes room for bytes that wait to be written; false if there is none.

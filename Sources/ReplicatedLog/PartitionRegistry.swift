@@ -19,6 +19,8 @@ final class PartitionRegistry: Sendable {
         var held: [PartitionID: Held] = [:]
         /// By the name of the directory, which a topic and its namesake made later cannot both have.
         var names: [String: PartitionID] = [:]
+        /// Where logs are about to be made.
+        var chosen: [PartitionID: LogVolume] = [:]
     }
 
     private let state = Mutex(State())
@@ -38,6 +40,7 @@ final class PartitionRegistry: Sendable {
         state.withLock { state in
             state.held[id] = Held(partition: partition, isApplied: isApplied)
             state.names[id.description] = id
+            state.chosen[id] = nil
         }
     }
 
@@ -67,7 +70,21 @@ final class PartitionRegistry: Sendable {
     var all: [ReplicatedPartition] { state.withLock { $0.held.values.map(\.partition) } }
     var applied: [ReplicatedPartition] { state.withLock { $0.held.values.compactMap { $0.isApplied ? $0.partition : nil } } }
 
-    func count(on volume: LogVolume) -> Int { state.withLock { $0.held.values.count { $0.partition.volume === volume } } }
+    /// The volume with the fewest logs, those that are about to be made among them; the log is one of these until it is added, or the
+    /// choice is forgotten.
+    func choose(for partition: PartitionID, among volumes: [LogVolume]) -> LogVolume? {
+        if volumes.count == 1 { return volumes[0] }
+        return state.withLock { state in
+            var counts: [ObjectIdentifier: Int] = [:]
+            for held in state.held.values { counts[ObjectIdentifier(held.partition.volume), default: 0] += 1 }
+            for volume in state.chosen.values { counts[ObjectIdentifier(volume), default: 0] += 1 }
+            let chosen = volumes.min { counts[ObjectIdentifier($0), default: 0] < counts[ObjectIdentifier($1), default: 0] }
+            state.chosen[partition] = chosen
+            return chosen
+        }
+    }
+
+    func forgetChoice(for partition: PartitionID) { state.withLock { $0.chosen[partition] = nil } }
 
     // MARK: Checkpoints
 

@@ -72,10 +72,11 @@ extension ReplicatedLogEngine {
     private func onEachVolume(
         _ worker: KeyPath<LogVolume, any Worker>, _ body: @escaping @Sendable (LogVolume) throws(SegmentError) -> Void
     ) async {
-        for volume in volumes {
+        for volume in volumes where volume.failure == nil {
             do { try await volume[keyPath: worker].run { () throws(SegmentError) in try body(volume) } } catch {
                 context.logger.error(
                     "log directory not maintained", metadata: ["directory": "\(volume.directory.root)", "error": "\(error)"])
+                context.failed(volume, error)
             }
         }
     }

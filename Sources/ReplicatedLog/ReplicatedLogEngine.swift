@@ -42,6 +42,8 @@ public final class ReplicatedLogEngine: LogEngine {
             LogVolume($1, number: $0, settings: settings, environment: environment)
         }
         fetchers = FetcherPool(context: context)
+        guard volumes.count > 1 else { return }
+        context.onVolumeFailure.withLock { $0 = { [weak self] volume, error in self?.takeOffline(volume, error) } }
     }
 
     public var name: String { context.settings.name }
@@ -81,12 +83,23 @@ public final class ReplicatedLogEngine: LogEngine {
         if let held = context.registry.find(id) {
             partition = held
         } else {
-            let volume = volumes.min { context.registry.count(on: $0) < context.registry.count(on: $1) }!
+            guard let volume = context.registry.choose(for: id, among: volumes.filter { $0.failure == nil }) else {
+                throw LogError(.storageFailure, "\(id): every log directory of this broker has failed")
+            }
+            defer { context.registry.forgetChoice(for: id) }
             do {
                 partition = try await volume.writer.run { () throws(SegmentError) in
                     try self.create(id, on: volume, configuration)
                 }
-            } catch { throw LogError(error, id) }
+            } catch {
+                context.failed(volume, error, isWriting: true)
+                throw LogError(error, id)
+            }
+        }
+        // Its directory has failed: it stays as it is until a restart.
+        if partition.volume.failure != nil {
+            context.registry.markApplied(id)
+            return partition
         }
         let leader = try await partition.onWriter { () throws(SegmentError) in try partition.take(assignment, configuration) }
         context.registry.markApplied(id)
@@ -103,6 +116,11 @@ public final class ReplicatedLogEngine: LogEngine {
     private func drop(_ partition: ReplicatedPartition) async throws(LogError) {
         fetchers.follow(partition, nil)
         let registry = context.registry
+        if partition.volume.failure != nil {
+            // What a failed disk still holds is removed by a later start, which finds that nobody wants it.
+            registry.remove(partition.partition)
+            return
+        }
         try await partition.onWriter { () throws(SegmentError) in
             // Twice asked for, once done.
             guard registry.remove(partition.partition) != nil else { return }
@@ -115,10 +133,10 @@ public final class ReplicatedLogEngine: LogEngine {
 
     public func footprint() async throws(LogError) -> Footprint {
         var footprint = Footprint()
-        for partition in context.registry.all {
+        for partition in context.registry.all where partition.volume.failure == nil {
             footprint.add(try await partition.footprint())
         }
-        for volume in volumes {
+        for volume in volumes where volume.failure == nil {
             do { footprint.add(try await volume.reader.run { () throws(SegmentError) in try volume.ownFootprint() }) } catch {
                 throw LogError(error, in: volume.directory.path(""))
             }
@@ -128,7 +146,7 @@ public final class ReplicatedLogEngine: LogEngine {
 
     /// Retention is applied, and what it and earlier deletions left is unlinked.
     public func settle() async throws(LogError) {
-        for volume in volumes {
+        for volume in volumes where volume.failure == nil {
             do {
                 try await volume.writer.run { () throws(SegmentError) in self.applyRetention(on: volume) }
                 try await volume.synchronizer.run { () throws(SegmentError) in
@@ -153,7 +171,7 @@ public final class ReplicatedLogEngine: LogEngine {
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
         await fetchers.stop()
-        for volume in volumes { await volume.writer.run { self.close(volume) } }
+        for volume in volumes where volume.failure == nil { await volume.writer.run { self.close(volume) } }
     }
 
     private func startMaintenance() {

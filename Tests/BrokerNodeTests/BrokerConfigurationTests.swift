@@ -73,6 +73,10 @@ import TieredOffload
 
     @Test func copiesOfTheVolumeMayBeGivenEitherWay() throws {
         #expect(try configuration(["volume.copies": "3"]).logDirectory == "replicated:3:/data")
+        #expect(
+            try configuration(["log.dirs": "/a, /b", "volume.copies": "2"]).logDirectories == [
+                "replicated:2:/a", "replicated:2:/b",
+            ])
         let named = try configuration(["log.dirs": "replicated:2:/a:b"])
         #expect(named.logDirectory == "replicated:2:/a:b")
         #expect(BrokerConfiguration.plainDirectory(named.logDirectory) == "/a:b")
@@ -84,7 +88,7 @@ import TieredOffload
         ("listeners", "9092", "NAME://HOST:PORT"),
         ("listeners", "SASL_SSL://h:1", "PLAINTEXT"), ("listeners", "PLAINTEXT://a:1,PLAINTEXT://b:2", "one listener"),
         ("broker.session.timeout.ms", "199", "from 200"), ("wal.capacity.bytes", "1", "1048576"),
-        ("log.dirs", "/a,/b", "one directory"),
+        ("log.dirs", "/a,/b,/a", "different directories"), ("log.dirs", ",", "different directories"),
         ("log.dirs", "replicated:0:/a", "replicated:N:DIR"), ("wal.path", "replicated:3", "replicated:N:DIR"),
         ("wal.path", "replicated:3", "object:"), ("stream.close.strategy", "never", "close-first, upload-first"),
         ("remote.log.manager.copy.max.bytes.per.second", "0", "from 1"), ("remote.log.chunk.compression.type", "lz4", "none, zstd"),

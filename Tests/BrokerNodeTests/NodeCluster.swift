@@ -17,13 +17,13 @@ final class NodeCluster: Sendable {
     let directory: String
     let client: KafkaClient
     private let mode: String
-    private let overrides: [String: String]
+    private let settingsOf: @Sendable (Int) -> [String: String]
     private let state: Mutex<[Int: Node]>
 
-    private init(_ mode: String, directory: String, nodes: [Int: Node], overrides: [String: String]) {
+    private init(_ mode: String, directory: String, nodes: [Int: Node], settingsOf: @escaping @Sendable (Int) -> [String: String]) {
         self.mode = mode
         self.directory = directory
-        self.overrides = overrides
+        self.settingsOf = settingsOf
         state = Mutex(nodes)
         client = KafkaClient(
             bootstrap: nodes.values.map { BrokerAddress(host: $0.host, port: $0.port) },
@@ -34,14 +34,22 @@ final class NodeCluster: Sendable {
     static func with(
         _ mode: String, brokers: Int = 3, overrides: [String: String] = [:], _ body: (NodeCluster) async throws -> Void
     ) async throws {
+        try await with(mode, brokers: brokers, settingsOf: { _ in overrides }, body)
+    }
+
+    /// - Parameter settingsOf: What differs from ``settings(_:_:mode:)``, by broker.
+    static func with(
+        _ mode: String, brokers: Int = 3, settingsOf: @escaping @Sendable (Int) -> [String: String],
+        _ body: (NodeCluster) async throws -> Void
+    ) async throws {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("ninefold-node-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         var nodes: [Int: Node] = [:]
         for id in 1...brokers {
-            nodes[id] = try await Node.start(settings: settings(id, directory, mode: mode).merging(overrides) { $1 })
+            nodes[id] = try await Node.start(settings: settings(id, directory, mode: mode).merging(settingsOf(id)) { $1 })
         }
-        let cluster = NodeCluster(mode, directory: directory, nodes: nodes, overrides: overrides)
+        let cluster = NodeCluster(mode, directory: directory, nodes: nodes, settingsOf: settingsOf)
         do { try await body(cluster) } catch {
             await cluster.stop()
             throw error
@@ -64,7 +72,7 @@ final class NodeCluster: Sendable {
     func stop(_ id: Int) async { await state.withLock { $0.removeValue(forKey: id) }?.stop() }
 
     func start(_ id: Int) async throws {
-        let node = try await Node.start(settings: Self.settings(id, directory, mode: mode).merging(overrides) { $1 })
+        let node = try await Node.start(settings: Self.settings(id, directory, mode: mode).merging(settingsOf(id)) { $1 })
         state.withLock { $0[id] = node }
     }
 

@@ -91,6 +91,65 @@ import Testing
         await cluster.shutdown()
     }
 
+    /// KIP-279: two replicas have each led alone, and neither knows the other's epoch.
+    @Test func logsThatPartedInSeveralEpochsBecomeOne() async throws {
+        let cluster = try await Cluster()
+        try await cluster.apply { _ in }
+        for index in 0..<10 {
+            try await cluster.log(1).append(Sent.batch("common\(index)"), acks: .all, epoch: nil).durable.wait()
+        }
+        cluster.isolate(1)
+        for index in 0..<5 { _ = try cluster.log(1).append(Sent.batch("first\(index)"), acks: .leader, epoch: nil) }
+        #expect(await eventually { cluster.log(1).offsets.logEnd == Offset(15) })
+        cluster.isolate(3)
+        try await cluster.elect(2, inSync: [2])
+        for index in 0..<4 {
+            try await cluster.log(2).append(Sent.batch("second\(index)"), acks: .leader, epoch: nil).durable.wait()
+        }
+        cluster.isolate(2)
+        cluster.rejoin(3)
+        // Unclean: what the second leader took is lost, as whoever allows it has chosen.
+        try await cluster.elect(3, inSync: [3])
+        for index in 0..<6 {
+            try await cluster.log(3).append(Sent.batch("third\(index)"), acks: .leader, epoch: nil).durable.wait()
+        }
+        for id in [Int32(1), 2] {
+            cluster.rejoin(id)
+            try await cluster.tell(cluster.records[cluster.partition]!)
+        }
+        #expect(await eventually { cluster.records[cluster.partition]?.inSyncReplicas.count == 3 })
+        let content = try await cluster.content(3)
+        for id in [Int32(1), 2] {
+            #expect(cluster.log(id).offsets.logEnd == Offset(16))
+            #expect(try await cluster.content(id) == content)
+        }
+        await cluster.shutdown()
+    }
+
+    @Test func deletedRecordsAreDeletedOnAllReplicasAndStaySoUnderTheNextLeader() async throws {
+        var configuration = LogConfiguration.keeping
+        configuration.segmentBytes = 1_000
+        let cluster = try await Cluster(configuration: configuration)
+        try await cluster.apply { _ in }
+        for index in 0..<100 {
+            try await cluster.log(1).append(Sent.batch("record\(index)"), acks: .all, epoch: nil).durable.wait()
+        }
+        #expect(try await cluster.log(1).deleteRecords(before: Offset(60)) == Offset(60))
+        for id in Int32(1)...3 {
+            #expect(await eventually { cluster.log(id).offsets.logStart == Offset(60) }, "broker \(id)")
+        }
+        cluster.isolate(1)
+        try await cluster.elect(3, inSync: [3, 2])
+        let failure = await #expect(throws: LogError.self) {
+            try await cluster.log(3).read(
+                from: Offset(59), maxBytes: 100, minOneBatch: true, bound: .highWatermark, reader: .consumer,
+                currentLeaderEpoch: nil)
+        }
+        #expect(failure?.code == .offsetOutOfRange)
+        #expect(cluster.log(3).offsets.logStart == Offset(60))
+        await cluster.shutdown()
+    }
+
     @Test func anEpochInWhichNothingWasWrittenDoesNotKeepItsLeaderFromFollowing() async throws {
         let cluster = try await Cluster()
         try await cluster.apply { _ in }

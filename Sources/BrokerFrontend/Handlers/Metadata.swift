@@ -81,7 +81,7 @@ enum MetadataHandler: Handler {
                 errorCode: leader == nil ? .leaderNotAvailable : .none, partitionIndex: record.partition,
                 leaderId: leader?.rawValue ?? -1, leaderEpoch: record.leaderEpoch.rawValue,
                 replicaNodes: record.replicas.map(\.rawValue), isrNodes: record.inSyncReplicas.map(\.rawValue),
-                offlineReplicas: record.replicas.filter { !image.isLive($0) }.map(\.rawValue))
+                offlineReplicas: record.replicas.filter { !image.isLive($0) || record.isOffline($0) }.map(\.rawValue))
         }
         if request.includeTopicAuthorizedOperations, context.version >= 8 {
             answer.topicAuthorizedOperations = AuthorizedOperations.topic

@@ -30,11 +30,14 @@ final class AssignmentFollower: Sendable {
     private let configurationOf: ConfigurationOf
     /// Told after each change that an engine has made: the log, or nil when this broker let go of the partition.
     private let applied: @Sendable (PartitionID, (any PartitionLog)?) -> Void
+    /// Tells the cluster that an offline replica of this broker's is there again; its record then comes anew.
+    private let restored: @Sendable (PartitionID) async throws -> Void
     private let state = Mutex(State())
 
     init(
         brokerID: BrokerID, registry: EngineRegistry, cache: MetadataCache, clock: any Clock, logger: Logger,
-        configurationOf: @escaping ConfigurationOf, applied: @escaping @Sendable (PartitionID, (any PartitionLog)?) -> Void
+        configurationOf: @escaping ConfigurationOf, restored: @escaping @Sendable (PartitionID) async throws -> Void,
+        applied: @escaping @Sendable (PartitionID, (any PartitionLog)?) -> Void
     ) {
         self.brokerID = brokerID
         self.registry = registry
@@ -43,6 +46,7 @@ final class AssignmentFollower: Sendable {
         self.logger = logger
         self.configurationOf = configurationOf
         self.applied = applied
+        self.restored = restored
     }
 
     /// Looks at all partitions of this broker in the current image, and at those an engine found here that have moved away since.
@@ -115,6 +119,14 @@ final class AssignmentFollower: Sendable {
             return
         }
         let isOurs = record.replicas.contains(brokerID)
+        if record.isOffline(brokerID), isOurs {
+            // Its directory failed, or the log is lost: an empty one in its place must not be believed to hold what the others count on.
+            let isBack = registry.replicated.holds(partition)
+            if !isBack, record.inSyncReplicas.contains(brokerID) || registry.replicated.volumeNumber(of: partition) != nil {
+                return
+            }
+            return try await restored(partition)
+        }
         guard isOurs || state.withLock({ $0.held[partition] != nil }) else { return }
         guard let engine = registry[topic.storageMode] else {
             throw ConfigurationError("topic \(topic.name) has storage.mode=\(topic.storageMode), which this broker does not run")

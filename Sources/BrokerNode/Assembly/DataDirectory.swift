@@ -20,7 +20,10 @@ struct DataDirectory: Codable, Sendable, Hashable {
 
     /// Marks a new directory, or refuses one that is another broker's, another mode's, or a newer program's.
     static func claim(_ configuration: BrokerConfiguration) throws(ConfigurationError) {
-        let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)
+        for directory in configuration.logDirectories { try claim(BrokerConfiguration.plainDirectory(directory), configuration) }
+    }
+
+    private static func claim(_ directory: String, _ configuration: BrokerConfiguration) throws(ConfigurationError) {
         if let mark = try read(in: directory) {
             guard mark.nodeID == configuration.nodeID.rawValue else {
                 throw ConfigurationError(
@@ -39,14 +42,21 @@ struct DataDirectory: Codable, Sendable, Hashable {
             try DataDirectory(layout: layout, nodeID: configuration.nodeID.rawValue, storageMode: configuration.storageMode)
                 .write(in: directory)
         } catch {
-            throw unwritable(configuration, error)
+            throw unwritable(directory, error)
         }
     }
 
     /// Notes the cluster the directory belongs to, or refuses one that belongs to another: logs that a cluster's metadata does not
     /// name are deleted, so the metadata must be the right ones.
     static func bind(_ configuration: BrokerConfiguration, to clusterID: String) throws(ConfigurationError) {
-        let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)
+        for directory in configuration.logDirectories {
+            try bind(BrokerConfiguration.plainDirectory(directory), configuration, to: clusterID)
+        }
+    }
+
+    private static func bind(
+        _ directory: String, _ configuration: BrokerConfiguration, to clusterID: String
+    ) throws(ConfigurationError) {
         guard var mark = try read(in: directory), mark.clusterID != clusterID else { return }
         if let other = mark.clusterID {
             throw ConfigurationError(
@@ -54,7 +64,7 @@ struct DataDirectory: Codable, Sendable, Hashable {
             )
         }
         mark.clusterID = clusterID
-        do { try mark.write(in: directory) } catch { throw unwritable(configuration, error) }
+        do { try mark.write(in: directory) } catch { throw unwritable(directory, error) }
     }
 
     /// - Returns: nil where the directory carries no mark yet.
@@ -75,9 +85,9 @@ struct DataDirectory: Codable, Sendable, Hashable {
         ConfigurationError("\(path(in: directory)): damaged; if the directory is this broker's, remove that file and start again")
     }
 
-    private static func unwritable(_ configuration: BrokerConfiguration, _ error: any Error) -> ConfigurationError {
+    private static func unwritable(_ directory: String, _ error: any Error) -> ConfigurationError {
         ConfigurationError(
-            "log.dirs=\(configuration.logDirectory): cannot be written (\(error.localizedDescription)); choose another directory or mend its permissions"
+            "log.dirs=\(directory): cannot be written (\(error.localizedDescription)); choose another directory or mend its permissions"
         )
     }
 

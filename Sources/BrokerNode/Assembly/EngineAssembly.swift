@@ -44,9 +44,12 @@ struct EngineAssembly {
         return (registry, volumes)
     }
 
-    private func volume() throws -> Volume {
+    /// One for each of `log.dirs`.
+    private func volumes() throws -> [Volume] { try configuration.logDirectories.map(volume) }
+
+    private func volume(_ specification: String) throws -> Volume {
         let request = VolumeRequest(
-            specification: configuration.logDirectory, classify: Self.writeClass(ofPath:),
+            specification: specification, classify: Self.writeClass(ofPath:),
             onUnhealthy: { [logger] copy, failure in
                 logger.error(
                     "A copy of the volume failed and is left out; restore it", metadata: ["copy": "\(copy)", "error": "\(failure)"])
@@ -78,7 +81,7 @@ struct EngineAssembly {
         settings.throttles = siblings.throttles
         let registration = registration
         let engine = ReplicatedLogEngine(
-            brokerID: configuration.nodeID, volumes: [try volume()], environment: environment, meters: meters,
+            brokerID: configuration.nodeID, volumes: try volumes(), environment: environment, meters: meters,
             membership: PartitionMembership(store: PartitionStateStore(store: store)), fetcher: fetcher,
             brokerEpoch: { registration.epoch }, settings: settings, logger: logger)
         siblings.add(engine)

@@ -5,7 +5,9 @@
 internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
+internal import Logging
 internal import ReplicatedLog
+internal import RuntimeEnvironment
 internal import Synchronization
 
 /// The replicated logs of a broker, its own (`isr`) and the tails of `tiered`: they share the broker's replication throttles (KIP-73), and
@@ -18,6 +20,42 @@ final class ReplicatedEngines: Sendable {
     static let followerRate = "follower.replication.throttled.rate"
 
     func add(_ engine: ReplicatedLogEngine) { engines.withLock { $0.append(engine) } }
+
+    // MARK: Log directories
+
+    func volumeNumber(of partition: PartitionID) -> Int? {
+        for engine in engines.withLock({ $0 }) { if let number = engine.volumeNumber(of: partition) { return number } }
+        return nil
+    }
+
+    /// By their place in `log.dirs`.
+    var failedVolumes: Set<Int> { engines.withLock { $0 }.reduce(into: []) { $0.formUnion($1.failedVolumes) } }
+
+    /// Whether the broker has a log of the partition, on a directory that works.
+    func holds(_ partition: PartitionID) -> Bool { volumeNumber(of: partition).map { !failedVolumes.contains($0) } ?? false }
+
+    /// Tells the cluster of replicas whose log directory fails.
+    func reportFailures(to store: PartitionStateStore, broker: BrokerID, clock: any Clock, logger: Logger) {
+        for engine in engines.withLock({ $0 }) {
+            engine.setOfflineListener { partition in
+                Task {
+                    while true {
+                        do {
+                            _ = try await store.setOffline(partition, replica: broker, true)
+                            return
+                        } catch {
+                            logger.warning(
+                                "The cluster could not be told of an offline replica; trying again",
+                                metadata: ["partition": "\(partition)", "error": "\(error)"])
+                            guard (try? await clock.sleep(for: .milliseconds(500))) != nil else { return }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Throttles
 
     /// Takes the throttles' rates from the brokers' settings.
     func follow(_ image: MetadataImage, broker: BrokerID, file: [String: String]) {

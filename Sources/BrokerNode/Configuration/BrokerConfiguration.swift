@@ -16,8 +16,10 @@ package struct BrokerConfiguration: Sendable {
     /// Loopback unless told otherwise; nil for none.
     package var metricsListener: Listener?
 
-    /// `DIR` or `replicated:N:DIR`.
-    package var logDirectory: String
+    /// `log.dirs`: each `DIR` or `replicated:N:DIR`. Replicated logs are spread over all of them.
+    package var logDirectories: [String]
+    /// The first, where the broker's other files lie too.
+    package var logDirectory: String { logDirectories[0] }
     /// Where this broker's WAL lies: a volume specification; nil for a `wal` folder of ``logDirectory``.
     package var walVolume: String?
     /// `wal.path=object:`: the WAL goes to the object store.
@@ -98,27 +100,28 @@ package struct BrokerConfiguration: Sendable {
                 try Listener(parsing: text.hasPrefix("http://") ? "PLAINTEXT" + text.dropFirst(4) : text, key: "metrics.listener")
             }
 
-        guard var directory = values.text("log.dirs") ?? values.text("log.dir") else {
+        guard let text = values.text("log.dirs") ?? values.text("log.dir") else {
             throw ConfigurationError(
                 "log.dirs is missing: name the directory for this broker's data, as in log.dirs=/var/lib/ninefold")
         }
         values.expect(["log.dir"])
-        guard !directory.contains(",") else {
+        var directories = text.split(separator: ",").map { $0.trimmingPrefix { $0 == " " } }.map(String.init).filter { !$0.isEmpty }
+        guard !directories.isEmpty, Set(directories.map { Self.plainDirectory($0) }).count == directories.count else {
             throw ConfigurationError(
-                key: "log.dirs", value: directory, allowed: "one directory or replicated:N:DIR (several are not there yet)")
+                key: "log.dirs", value: text, allowed: "different directories with commas between, each DIR or replicated:N:DIR")
         }
         if let copies = try values.optionalInteger("volume.copies", in: 1...9), copies > 1 {
-            guard !directory.hasPrefix("replicated:") else {
-                throw ConfigurationError("volume.copies=\(copies) beside log.dirs=\(directory): give the number of copies once")
+            guard !directories.contains(where: { $0.hasPrefix("replicated:") }) else {
+                throw ConfigurationError("volume.copies=\(copies) beside log.dirs=\(text): give the number of copies once")
             }
-            directory = "replicated:\(copies):\(directory)"
+            directories = directories.map { "replicated:\(copies):\($0)" }
         }
-        logDirectory = directory
+        logDirectories = directories
         walIsInObjects = values.text("wal.path") == "object:"
         walVolume = walIsInObjects ? nil : values.text("wal.path")
         walObjectBatchBytes = Int(try values.integer("wal.object.batch.bytes", default: 8 << 20, in: 1 << 10...1 << 30))
         walObjectLinger = try values.duration("wal.object.linger.ms", default: 250, in: 0...60_000)
-        for (key, specification) in [("log.dirs", directory), ("wal.path", walVolume)] {
+        for (key, specification) in directories.map({ ("log.dirs", Optional($0)) }) + [("wal.path", walVolume)] {
             guard let specification else { continue }
             do throws(VolumeError) { _ = try Volume.Kind(parsing: specification) } catch {
                 throw ConfigurationError(
@@ -126,7 +129,7 @@ package struct BrokerConfiguration: Sendable {
                     allowed: "a directory, or replicated:N:DIR with N from 1 to 16" + (key == "wal.path" ? ", or object:" : ""))
             }
         }
-        let plain = Self.plainDirectory(directory)
+        let plain = Self.plainDirectory(directories[0])
         metadataStoreURL = values.text("metadata.store.url", default: "sqlite://\(plain)/metadata.db")
         objectStoreURL = values.text("object.store.url", default: "file://\(plain)/objects")
         storageMode = try values.choice("storage.mode", default: "isr", among: Self.storageModes)

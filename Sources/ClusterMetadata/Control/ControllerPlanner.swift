@@ -142,6 +142,7 @@ package struct ControllerPlanner: Sendable {
         var actions: [ControllerAction] = []
         func decide(_ old: Versioned<PartitionRecord>, _ topic: TopicRecord) {
             let placement = placement(topic.storageMode)
+            let brokers = brokers.able(old.record)
             if placement == .singleOwner, load == nil { load = ownerLoad(image) }
             let unclean = topic.configs[Self.uncleanElectionConfig].map { $0 == "true" } ?? uncleanDefault
             var next = old.record

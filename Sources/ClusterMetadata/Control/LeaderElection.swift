@@ -28,6 +28,12 @@ package struct BrokerAvailability: Sendable, Hashable {
         live.contains(broker) && !draining.contains(broker) && !restarted.contains(broker)
     }
 
+    /// Without the brokers that cannot hold this partition now.
+    package func able(_ record: PartitionRecord) -> BrokerAvailability {
+        guard let offline = record.offlineReplicas, !offline.isEmpty else { return self }
+        return BrokerAvailability(live: live.subtracting(offline), draining: draining, restarted: restarted)
+    }
+
     /// The steady one with the least of `load`; of several the one with the lowest id. Any live one if none is steady.
     func leastLoaded(_ load: [BrokerID: Int], except: BrokerID? = nil) -> BrokerID? {
         let candidates = live.filter { $0 != except && isSteady($0) }

@@ -25,7 +25,9 @@ package struct LeaderRebalance: Sendable, Hashable {
     ) -> Set<BrokerID> {
         var preferring: [BrokerID: (all: Int, elsewhere: Int)] = [:]
         for partition in partitions {
-            guard let preferred = partition.preferredLeader, brokers.isSteady(preferred) else { continue }
+            guard let preferred = partition.preferredLeader, brokers.isSteady(preferred), !partition.isOffline(preferred) else {
+                continue
+            }
             preferring[preferred, default: (0, 0)].all += 1
             if partition.leader != preferred { preferring[preferred]!.elsewhere += 1 }
         }

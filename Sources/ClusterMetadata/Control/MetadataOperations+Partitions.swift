@@ -57,7 +57,7 @@ extension MetadataOperations {
             let brokers = try await liveBrokers()
             let availability = BrokerAvailability(
                 live: Set(brokers.map(\.id)), draining: Set(brokers.filter(\.isDraining).map(\.id)))
-            let next = try change(old.record, topic.record, availability)
+            let next = try change(old.record, topic.record, availability.able(old.record))
             return Proposal(
                 transaction: Transaction(
                     conditions: [.revision(key, old.revision), .exists(MetadataKey.topic(name))], operations: [Self.put(next)]),

@@ -43,7 +43,9 @@ package struct PartitionStateStore: Sendable {
             var conditions: [Transaction.Condition] = [.exists(MetadataKey.broker(leader))]
             var ineligible: [BrokerID] = []
             for member in inSyncReplicas where !old.record.inSyncReplicas.contains(member) {
-                guard old.record.replicas.contains(member), let stored = try await store.get(MetadataKey.broker(member)) else {
+                guard old.record.replicas.contains(member), !old.record.isOffline(member),
+                    let stored = try await store.get(MetadataKey.broker(member))
+                else {
                     ineligible.append(member)
                     continue
                 }
@@ -57,6 +59,23 @@ package struct PartitionStateStore: Sendable {
             guard let next = next.bumped(after: old.record) else { return .updated(old.record) }
             if try await commit(next, after: old, conditions) { return .updated(next) }
             guard try await store.get(MetadataKey.broker(leader)) != nil else { return .fenced(old.record) }
+        }
+    }
+
+    /// Notes that a replica's log directory failed, or that the replica is there again. The controller then sees who is to lead.
+    package func setOffline(
+        _ partition: PartitionID, replica: BrokerID, _ isOffline: Bool
+    ) async throws(MetadataStoreError) -> Change {
+        while true {
+            guard let old = try await stored(partition.topicID, partition.partition) else { return .fenced(nil) }
+            guard old.record.replicas.contains(replica) else { return .fenced(old.record) }
+            var next = old.record
+            let others = (old.record.offlineReplicas ?? []).filter { $0 != replica }
+            next.offlineReplicas = isOffline ? others + [replica] : others.isEmpty ? nil : others
+            guard old.record.isOffline(replica) != isOffline, let next = next.bumped(after: old.record) else {
+                return .updated(old.record)
+            }
+            if try await commit(next, after: old, []) { return .updated(next) }
         }
     }
 

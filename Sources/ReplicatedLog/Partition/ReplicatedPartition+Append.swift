@@ -22,6 +22,7 @@ extension ReplicatedPartition {
     private func append(
         _ batches: RecordBatches, _ acks: RequiredAcks, _ epoch: LeaderEpoch?, _ state: inout State
     ) throws(LogError) -> (AppendReceipt, mustSchedule: Bool) {
+        if case .idle = state.role, let failure = state.failure { throw failure }
         guard case .leader(let leader) = state.role else { throw .notLeader(partition) }
         if let epoch, epoch != leader.leaderEpoch { throw fence(epoch, current: leader.leaderEpoch) }
         if let failure = state.failure { throw failure }
@@ -129,6 +130,9 @@ extension ReplicatedPartition {
         completions.run()
         if let failure = completions.failure {
             context.logger.error("append failed", metadata: ["partition": "\(partition)", "error": "\(failure)"])
+        }
+        if let failure {
+            context.failed(volume, failure, isWriting: true)
         }
         tellProgress()
         if log.hasUnsynchronizedSealedSegments { scheduleSync() }

@@ -116,6 +116,7 @@ extension ReplicatedPartition {
                 let failure = LogError(error, self.partition)
                 self.context.logger.error("sync failed", metadata: ["partition": "\(self.partition)", "error": "\(failure)"])
                 self.state.withLock { $0.failure = failure }
+                self.context.failed(self.volume, error)
             }
         }
     }

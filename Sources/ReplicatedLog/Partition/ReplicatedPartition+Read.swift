@@ -56,7 +56,7 @@ extension ReplicatedPartition {
     ) throws(LogError) -> LogOffsets {
         if let epoch, epoch != state.assignment.leaderEpoch { throw fence(epoch, current: state.assignment.leaderEpoch) }
         switch state.role {
-        case .idle: throw .notLeader(partition)
+        case .idle: throw state.failure ?? .notLeader(partition)
         case .follower:
             // The log's own tools look at any replica.
             guard reader == .consumer, bound == .logEnd else { throw .notLeader(partition) }

@@ -88,6 +88,19 @@ extension ReplicatedPartition {
         tellProgress()
     }
 
+    /// The log directory failed: nothing is led or followed here any more, and every caller is told why.
+    func goOffline(_ error: SegmentError) {
+        var completions = Completions()
+        state.withLock { state in
+            let failure = LogError(error, partition)
+            state.failure = failure
+            failAppends(failure, &state, &completions)
+            state.role = .idle
+        }
+        completions.run()
+        tellProgress()
+    }
+
     /// Lets go of the partition: its files belong to somebody else, or to nobody, from here on. On the volume's writer.
     func letGo() {
         var completions = Completions()

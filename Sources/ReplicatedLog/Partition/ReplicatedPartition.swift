@@ -109,11 +109,17 @@ public final class ReplicatedPartition: PartitionLog {
 
     /// Runs `body` on the volume's writer, behind every append queued before.
     func onWriter<Value: Sendable>(_ body: @escaping @Sendable () throws(SegmentError) -> Value) async throws(LogError) -> Value {
-        do { return try await volume.writer.run(body) } catch { throw LogError(error, partition) }
+        do { return try await volume.writer.run(body) } catch {
+            context.failed(volume, error)
+            throw LogError(error, partition)
+        }
     }
 
     func onReader<Value: Sendable>(_ body: @escaping @Sendable () throws(SegmentError) -> Value) async throws(LogError) -> Value {
-        do { return try await volume.reader.run(body) } catch { throw LogError(error, partition) }
+        do { return try await volume.reader.run(body) } catch {
+            context.failed(volume, error)
+            throw LogError(error, partition)
+        }
     }
 }
 
@@ -128,6 +134,9 @@ final class EngineContext: Sendable {
     let brokerEpoch: @Sendable () -> BrokerEpoch
     let logger: Logger
     let registry = PartitionRegistry()
+    /// What is done about a log directory that failed; nil while it is the only one.
+    let onVolumeFailure = Mutex<(@Sendable (LogVolume, SegmentError) -> Void)?>(nil)
+    let offlineListener = Mutex<(@Sendable (PartitionID) -> Void)?>(nil)
     let tierBootstrap = Mutex<ReplicatedLogEngine.TierBootstrap?>(nil)
 
     init(
@@ -143,5 +152,16 @@ final class EngineContext: Sendable {
         self.fetcher = fetcher
         self.brokerEpoch = brokerEpoch
         self.logger = logger
+    }
+
+    /// Puts a log directory out of use whose disk fails: all of its partitions, none of the others'. A full disk is not one that fails,
+    /// and neither is damage that was found in a file; a file that is not there may have been removed just before it was read.
+    func failed(_ volume: LogVolume, _ error: SegmentError, isWriting: Bool = false) {
+        guard case .disk(let disk) = error, disk.code != .noSpace, disk.code != .endOfFile, disk.code != .notFound || isWriting
+        else {
+            return
+        }
+        guard let act = onVolumeFailure.withLock({ $0 }), volume.fail(error) else { return }
+        act(volume, error)
     }
 }

@@ -137,6 +137,7 @@ extension LeaderFetcher {
         case .failure(let error):
             context.logger.error(
                 "follower cannot append", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
+            context.failed(partition.volume, error, isWriting: true)
             pause(partition)
         }
     }
