@@ -58,6 +58,10 @@ public struct SharedStorageSettings: Sendable, Hashable {
 
     public init() {}
 
+    /// Bytes appended since the last upload that start the next: ``uploadThresholdBytes``, or less where memory is short, since what is
+    /// not uploaded cannot leave the log cache.
+    var appendedBytesMax: Int64 { min(uploadThresholdBytes, max(logCacheBytes / 2, Int64(blockBytes))) }
+
     /// What contradicts what, for the start-up check; nil if nothing does.
     public var problem: String? {
         if walCapacityBytes < 64 << 10 || walCapacityBytes % 4096 != 0 {

@@ -8,6 +8,7 @@ import NIOCore
 import ObjectStore
 import RuntimeEnvironment
 import SharedStorage
+import SimulationKit
 import Synchronization
 import Testing
 
@@ -249,6 +250,35 @@ import Testing
             Issue.record("damage was passed over")
         } catch let error as LogError {
             #expect(error.code == .corruptLog && error.message.contains(key))
+        }
+    }
+
+    /// One bit anywhere, or the end cut off: named, or without any effect (the zeros between records mean nothing).
+    @Test(arguments: 1...40) func aFlippedBitIsFoundOrDoesNoHarm(_ seed: UInt64) async throws {
+        let world = World(walsInObjects: true)
+        var random = RandomSourceGenerator(SeededRandomSource(seed: seed))
+        let engine = try await world.started(1)
+        let log = try await world.open(engine, leader: 1, epoch: 1)
+        for index in 0..<3 { try await log.write(numbers(from: index, size: 50 + 7 * index)) }
+        let key = world.walObjects[Int(random.next(upperBound: UInt64(3)))]
+        let isCut = random.next(upperBound: UInt64(4)) == 0
+        let (at, bit) = (Int(random.next(upperBound: UInt64(220))), UInt8(random.next(upperBound: UInt64(8))))
+        world.objects.change(key) { object in
+            if isCut {
+                object = object.getSlice(at: object.readerIndex, length: object.readableBytes - 1 - at % 100)!
+            } else {
+                let index = object.readerIndex + at % object.readableBytes
+                object.setInteger(object.getInteger(at: index, as: UInt8.self)! ^ (1 << bit), at: index)
+            }
+        }
+        world.kill(engine, broker: 1)
+        do {
+            let next = try await world.started(1, epoch: 2)
+            #expect(!isCut)
+            #expect(try await world.open(next, leader: 1, epoch: 2).readNumbers() == [0, 1, 2])
+            await next.shutdown()
+        } catch let error as LogError {
+            #expect(error.code == .corruptLog && error.message.contains(key), "seed \(seed): \(error)")
         }
     }
 

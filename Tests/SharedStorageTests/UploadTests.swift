@@ -92,6 +92,20 @@ import Testing
         try await eventually("an upload by bytes") { !world.objects.keys.isEmpty }
         await engine.shutdown()
 
+        // What is in no object cannot leave memory: where that is short, uploads begin sooner.
+        settings = .small
+        settings.uploadThresholdBytes = 1 << 40
+        settings.logCacheBytes = 40_000
+        settings.blockBytes = 4_096
+        let short = try await world.started(3, settings: settings)
+        let third = try await world.open(short, 2, leader: 3, epoch: 1)
+        let held = world.objects.keys.count
+        for index in 0..<15 { try await third.write(numbers(from: index, size: 1_000)) }
+        #expect(world.objects.keys.count == held)
+        for index in 15..<25 { try await third.write(numbers(from: index, size: 1_000)) }
+        try await eventually("an upload by memory") { world.objects.keys.count > held }
+        await short.shutdown()
+
         settings = .small
         settings.uploadInterval = .milliseconds(20)
         let timed = try await world.started(2, settings: settings)

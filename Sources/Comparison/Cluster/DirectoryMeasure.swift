@@ -77,7 +77,8 @@ package struct DirectoryMeasure: Sendable, Hashable {
     package static func kind(ofPath path: String) -> String {
         let parts = path.split(separator: "/")
         guard let name = parts.last, name != "." else { return "metadata" }
-        if parts.contains("shared-wal") { return "wal" }
+        // The store's directories carry a sign of their own.
+        if parts.contains(where: { $0.hasPrefix("shared-wal") }) { return "wal" }
         if parts.contains("objects") { return "object" }
         if parts.contains("wal") || name.hasSuffix(".wal") { return "wal" }
         let bare = name.hasSuffix(".deleted") ? name.dropLast(".deleted".count) : name

@@ -57,7 +57,8 @@ final class Uploader: Sendable {
     func appended(_ bytes: Int) {
         let total = appendedBytes.wrappingAdd(Int64(bytes), ordering: .relaxed).newValue
         // The append that crosses the threshold asks; those after it do not ask again.
-        if total >= settings.uploadThresholdBytes, total - Int64(bytes) < settings.uploadThresholdBytes { kick() }
+        let threshold = settings.appendedBytesMax
+        if total >= threshold, total - Int64(bytes) < threshold { kick() }
     }
 
     /// Asks for a pass soon, without waiting.
