@@ -146,6 +146,28 @@ import Testing
     }
 
     /// It dies with the first object missing: what came after it was acknowledged to nobody and is dropped.
+    /// More objects than are fetched at one time, and some of the requests fail once.
+    @Test func aLongLogIsReadInOrderWhateverTheStoreAnswersFirst() async throws {
+        let world = World(walsInObjects: true)
+        let engine = try await world.started(1)
+        let log = try await world.open(engine, leader: 1, epoch: 1)
+        for index in 0..<50 { try await log.write(numbers(from: index, size: 100)) }
+        #expect(world.walObjects.count == 50)
+        world.kill(engine, broker: 1)
+        let requests = Mutex(0)
+        world.objects.setTrap { request, _ in
+            guard request == .get else { return nil }
+            return requests.withLock { requests in
+                requests += 1
+                return requests % 5 == 0 ? .init(.slowDown, "503") : nil
+            }
+        }
+        let next = try await world.started(1, epoch: 2)
+        world.objects.setTrap(nil)
+        #expect(try await world.open(next, leader: 1, epoch: 2).readNumbers() == Array(0..<50))
+        await next.shutdown()
+    }
+
     @Test func aGapAtTheEndIsTheEnd() async throws {
         let world = World(walsInObjects: true)
         let engine = try await world.started(1)

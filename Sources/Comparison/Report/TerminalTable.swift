@@ -111,6 +111,9 @@ package struct TerminalTable: Sendable {
             line("object-store requests", .measured) { mode in
                 mode.requests.map { Format.tidy(Format.number($0.values.reduce(0, +))) }
             })
+        for (kind, label) in [("put", "  of them puts"), ("get", "  of them gets")] {
+            rows.append(line(label, .measured) { $0.requests.map { Format.tidy(Format.number($0[kind] ?? 0)) } })
+        }
         if result.modes.contains(where: { $0.steady != nil }) {
             rows.append(.heading("Steady load (response from the intended send)"))
             rows.append(line("records per second", .measured) { $0.steady.map { Format.number($0.records / $0.seconds) } })
