@@ -81,7 +81,7 @@ public final class ReplicatedPartition: PartitionLog {
         state = Mutex(
             State(
                 assignment: none, nextOffset: log.logEnd, producers: log.producers,
-                highWatermark: min(max(highWatermark, log.logStart), log.logEnd),
+                highWatermark: min(max(highWatermark, log.localStart), log.logEnd),
                 retentionIsManagedAbove: context.settings.startMayBeRemote))
     }
 
@@ -91,7 +91,8 @@ public final class ReplicatedPartition: PartitionLog {
 
     func offsets(_ state: inout State) -> LogOffsets {
         let ends = log.ends(highWatermark: state.highWatermark)
-        let highWatermark = max(state.highWatermark, ends.logStart)
+        // What was removed here, or given to a tier, was below it.
+        let highWatermark = max(state.highWatermark, ends.localStart)
         return LogOffsets(
             logStart: ends.logStart, localStart: ends.localStart, highWatermark: highWatermark,
             lastStable: min(ends.firstUnstable ?? highWatermark, highWatermark), logEnd: ends.logEnd)
