@@ -37,6 +37,36 @@ import TieredOffload
         await broker.engine.shutdown()
     }
 
+    @Test func objectsPutAfterTheDeletionAreFoundLater() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        for _ in 0..<3 { try await broker.fill(batches: 5) }
+        try await broker.engine.settle()
+        let late = try #require(bench.store.keys.first { $0.hasSuffix(".log") })
+        try await broker.engine.delete(bench.partition, ownsSharedData: true)
+        #expect(bench.store.keys.isEmpty)
+        try await bench.store.put(late, [ByteBuffer(string: "carried out late")], condition: .always)
+        try await eventually("the late object is gone") {
+            bench.world.clock.advance(by: .seconds(61))
+            return bench.store.keys.isEmpty
+        }
+        await broker.engine.shutdown()
+    }
+
+    @Test func whatOnlyTheTailHoldsIsAmongTheLogs() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        // As if found on the volume: moved away, or deleted, while the broker was down.
+        let left = PartitionID(topicID: TopicID(high: 8, low: 8), topic: "left", partition: 3)
+        _ = try await broker.tail.apply(
+            PartitionAssignment(
+                partition: left, leader: broker.id, leaderEpoch: LeaderEpoch(1), partitionEpoch: 1, replicas: [broker.id],
+                inSyncReplicas: [broker.id]), configuration: .test)
+        #expect(Set(broker.engine.logs.map(\.assignment.partition)) == [bench.partition, left])
+        #expect(broker.engine.log(for: left) == nil)
+        await broker.engine.shutdown()
+    }
+
     @Test func localRetentionByTimeFreesTheOldest() async throws {
         let bench = TierBench()
         var configuration = LogConfiguration.test

@@ -17,6 +17,8 @@ public final class TieredEngine: LogEngine {
         var logs: [PartitionID: TieredLog] = [:]
         var gates: [PartitionID: Gate] = [:]
         var background: [Task<Void, Never>] = []
+        /// Of deleted partitions whose objects are to be looked for once more.
+        var latecomers: [PartitionID: Task<Void, Never>] = [:]
         var isStopped = false
     }
 
@@ -126,9 +128,10 @@ public final class TieredEngine: LogEngine {
             state.isStopped = true
             defer {
                 state.background = []
+                state.latecomers = [:]
                 state.logs = [:]
             }
-            return (state.background, Array(state.logs.values))
+            return (state.background + state.latecomers.values, Array(state.logs.values))
         }
         for task in tasks { task.cancel() }
         for log in logs { await log.close() }
