@@ -8,13 +8,16 @@ NINEFOLD := .build/$(CONFIGURATION)/ninefold
 OUTPUT ?= ninefold-report
 BENCH_OUTPUT ?= ninefold-bench
 ARGUMENTS ?=
+SEEDS ?= 1000
+MODE ?=
 
-.PHONY: help compare bench bench-micro test build test-build dependencies test-dependencies check format generate clean
+.PHONY: help compare bench bench-micro test soak build test-build dependencies test-dependencies check format generate clean
 
 help:
 	@echo 'make compare   install what is missing, build, compare the three storage modes, write $(OUTPUT)/'
 	@echo 'make bench     install what is missing, build, measure the data path, write $(BENCH_OUTPUT)/ (ARGUMENTS="--quick --modes isr")'
 	@echo 'make test      install what is missing, build, run every test'
+	@echo 'make soak SEEDS=n [MODE=isr|tiered|shared]   walk fresh seeds of the cluster simulation (docs/testing.md)'
 	@echo 'make build     build the program only'
 	@echo 'make bench-micro   count what pieces of the data path cost (docs/benchmarks.md), ARGUMENTS="--check --seconds 0"'
 	@echo 'make check     formatting, arrows between modules'
@@ -39,6 +42,9 @@ test-build: dependencies
 
 test: dependencies test-dependencies test-build
 	Scripts/test.sh $(CONFIGURATION)
+
+soak: dependencies test-build
+	Scripts/soak.sh $(SEEDS) $(MODE)
 
 dependencies:
 	@Scripts/install-dependencies.sh build

@@ -26,6 +26,8 @@ package struct ClusterSimulation: Sendable {
     package var mode: StorageMode
     package var seed: UInt64
     package var mix: FaultMix = .all
+    /// Instead of those the seed would draw.
+    package var faults: [Fault]?
     package var keepsEvents = false
     package var printsEvents = false
 
@@ -41,7 +43,9 @@ package struct ClusterSimulation: Sendable {
         let clock = SimulatedClock()
         let holder = WorldHolder()
         let randomness = SeededRandomSource(seed: seed)
-        let schedule = FaultSchedule(mode: mode, mix: mix, span: .seconds(10), randomness: randomness.fork("faults"))
+        let schedule =
+            faults.map { FaultSchedule($0) }
+            ?? FaultSchedule(mode: mode, mix: mix, span: .seconds(10), randomness: randomness.fork("faults"))
         outcome.faults = schedule.faults.map(\.description)
         do {
             try TaskLoop.run(seed: seed, clock: clock) { loop in
@@ -49,7 +53,7 @@ package struct ClusterSimulation: Sendable {
                 holder.world = world
                 let run = ClusterRun(world: world, schedule: schedule)
                 holder.run = run
-                do { try await run.run() } catch { throw error }
+                try await run.run()
             }
         } catch {
             outcome.failure = "\(error)"
@@ -131,6 +135,7 @@ final class ClusterRun: @unchecked Sendable {
         try await quiesce(committer)
         world.isOver = true
         try await readAll()
+        if try await rots() { return }
         try await deletionFreesSpace(administrator, doomedID)
     }
 
@@ -205,6 +210,42 @@ final class ClusterRun: @unchecked Sendable {
         }
     }
 
+    /// In one run of four, bytes of the media change by themselves. What is read after that is right, or it is an error.
+    ///
+    /// - Returns: Whether they did.
+    private func rots() async throws -> Bool {
+        let randomness = world.randomness.fork("rot")
+        guard world.randomness.fork("whether-rot").chance(0.25) else { return false }
+        for id in ClusterWorld.brokerIDs {
+            guard let disk = world.machines[id]?.disk else { continue }
+            let files = disk.files(below: "").filter { $0.size > 0 }
+            for _ in 0..<3 where !files.isEmpty {
+                let file = files[Int(randomness.next(below: UInt64(files.count)))]
+                disk.corrupt(file.path, at: Int64(randomness.next(below: UInt64(file.size))))
+            }
+        }
+        let keys = world.objectStore.keys
+        for _ in 0..<min(3, keys.count) {
+            let key = keys[Int(randomness.next(below: UInt64(keys.count)))]
+            world.objectStore.corrupt(key, at: Int(randomness.next(below: 2_000)))
+        }
+        world.event("bytes rot")
+        for (partition, history) in histories.enumerated() {
+            let reader = SimulatedConsumer(
+                client: SimulatedClient(name: "late-auditor-\(partition)", world: world), topic: orders,
+                partition: Int32(partition),
+                history: history)
+            reader.mayFindDamage = true
+            var tries = 0
+            while reader.position < history.knownEnd, tries < 30 {
+                tries += 1
+                // Damage ends the reading of this partition; wrong records would end the run.
+                if try await !reader.poll(wait: 0) { await reader.client.pause() }
+            }
+        }
+        return true
+    }
+
     private func key(of partition: Int32) async throws -> String {
         guard let stored = try await world.metadata.get(MetadataKey.topic(orders)) else {
             throw Violation(.recovers, "topic \(orders) is gone")
@@ -219,7 +260,7 @@ final class ClusterRun: @unchecked Sendable {
         try await world.wait(for: "topic \(orders) is deleted", within: .seconds(60)) { await administrator.delete(self.orders) }
         var left: [String] = []
         do {
-            try await world.wait(for: "space", within: .seconds(600)) {
+            try await world.wait(for: "space", within: .seconds(600), every: .seconds(1)) {
                 left = self.remains()
                 return left.isEmpty
             }
@@ -232,19 +273,32 @@ final class ClusterRun: @unchecked Sendable {
     private func remains() -> [String] {
         var left: [String] = []
         for id in ClusterWorld.brokerIDs {
-            guard let disk = world.machines[id]?.disk else { continue }
-            func look(_ path: String) {
-                for entry in (try? disk.list(path)) ?? [] {
-                    let below = path.isEmpty ? entry.name : "\(path)/\(entry.name)"
-                    if entry.name.hasPrefix(orders) || entry.name.hasPrefix(doomed) {
-                        left.append("broker \(id): \(below)")
-                    } else if entry.isDirectory {
-                        look(below)
-                    }
+            for file in world.machines[id]?.disk.files(below: "") ?? [] {
+                if file.path.split(separator: "/").contains(where: { $0.hasPrefix(orders) || $0.hasPrefix(doomed) }) {
+                    left.append("broker \(id): \(file.path)")
                 }
             }
-            look("")
+        }
+        switch world.mode {
+        case .isr: break
+        case .tiered: left += world.objectStore.keys.filter { $0.contains("/\(orders)-") || $0.contains("/\(doomed)-") }
+        case .shared:
+            // Objects hold several topics' records: what is left is what the group's offsets need.
+            let bytes = world.objectStore.bytes
+            if bytes > Self.offsetsBytesMax { left.append("\(bytes) bytes in \(world.objectStore.keys.count) objects") }
         }
         return left
+    }
+
+    private static let offsetsBytesMax = 64 << 10
+}
+
+extension SimulatedDisk {
+    /// Every file below a directory, with its size, in order.
+    fileprivate func files(below path: String) -> [(path: String, size: Int64)] {
+        ((try? list(path)) ?? []).flatMap { entry -> [(path: String, size: Int64)] in
+            let below = path.isEmpty ? entry.name : "\(path)/\(entry.name)"
+            return entry.isDirectory ? files(below: below) : [(below, entry.size)]
+        }
     }
 }

@@ -55,6 +55,9 @@ public final class SimulatedDisk: Disk {
     /// A sync that fails loses what it should have made durable for good, though reads still show it and later syncs succeed.
     public func setFault(_ fault: (@Sendable (DiskOperation) -> DiskError.Code?)?) { medium.fault.withLock { $0 = fault } }
 
+    /// While set, syncs succeed and make nothing durable, as some controllers' do. Outlives a crash.
+    public func setLiesAboutSync(_ lies: Bool) { medium.state.withLock { $0.liesAboutSync = lies } }
+
     /// Inverts the bits of `mask` in one byte of a file, unseen: bit rot.
     public func corrupt(_ path: String, at offset: Int64, mask: UInt8 = 0x10) {
         medium.state.withLock { state in
@@ -184,7 +187,7 @@ public final class SimulatedDisk: Disk {
         try medium.check(DiskOperation(kind: .synchronizeDirectory, path: path))
         try with("fsync", path) { state throws(DiskError) in
             guard let directory = state.tree.directory(path) else { throw Self.failure(.notFound, "fsync", path) }
-            state.tree.synchronize(directory)
+            if !state.liesAboutSync { state.tree.synchronize(directory) }
         }
     }
 

@@ -13,6 +13,7 @@ final class SimulatedMedium: Sendable {
         var mount = 0
         var usedPages = 0
         var capacityPages: Int?
+        var liesAboutSync = false
 
         /// Pages that can still be taken.
         var room: Int { (capacityPages ?? 1 << 38) - usedPages }

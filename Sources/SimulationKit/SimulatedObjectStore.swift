@@ -63,6 +63,9 @@ public final class SimulatedObjectStore: ObjectStore {
     /// Keys that are there, in order, whatever lists show.
     public var keys: [String] { state.withLock { $0.objects.keys.sorted() } }
 
+    /// Of all objects.
+    public var bytes: Int { state.withLock { $0.objects.values.reduce(0) { $0 + $1.body.readableBytes } } }
+
     /// Inverts the bits of `mask` in one byte of an object: bit rot.
     public func corrupt(_ key: String, at index: Int, mask: UInt8 = 0x10) {
         state.withLock { state in

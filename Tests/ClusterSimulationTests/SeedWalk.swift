@@ -27,7 +27,7 @@ enum SeedWalk {
     }
 
     /// - Returns: A result a seed, up to the first that failed.
-    static func run(_ mode: StorageMode, _ seeds: [UInt64], mix: FaultMix = .all, scenario: String = "") throws -> [Result] {
+    static func run(_ mode: StorageMode, _ seeds: [UInt64], mix: FaultMix = .all) throws -> [Result] {
         var results: [Result] = []
         for start in stride(from: 0, to: seeds.count, by: seedsPerProcess) {
             let part = Array(seeds[start..<min(seeds.count, start + seedsPerProcess)])
@@ -56,7 +56,14 @@ enum SeedWalk {
         environment[order] = "\(mode.rawValue) \(mix.rawValue) " + seeds.map(String.init).joined(separator: ",")
         environment[reportPath] = report.path
         child.environment = environment
-        child.standardOutput = environment["NINEFOLD_TRACE"] == nil ? FileHandle.nullDevice : FileHandle.standardError
+        // Swift Testing reports on standard error; a trap's message comes there too.
+        let messages = report.appendingPathExtension("err")
+        _ = FileManager.default.createFile(atPath: messages.path, contents: nil)
+        defer { try? FileManager.default.removeItem(at: messages) }
+        if environment["NINEFOLD_TRACE"] == nil {
+            child.standardOutput = FileHandle.nullDevice
+            child.standardError = try FileHandle(forWritingTo: messages)
+        }
         try child.run()
         child.waitUntilExit()
         let lines = ((try? String(contentsOf: report, encoding: .utf8)) ?? "").split(separator: "\n")
@@ -65,7 +72,11 @@ enum SeedWalk {
             let parts = line.split(separator: "\t", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
             guard let seed = UInt64(parts[1]) else { continue }
             if parts[0] == "begin" {
-                results.append(Result(seed: seed, digest: 0, failure: "the process ended (status \(child.terminationStatus))"))
+                let last = ((try? String(contentsOf: messages, encoding: .utf8)) ?? "").split(separator: "\n").suffix(20)
+                results.append(
+                    Result(
+                        seed: seed, digest: 0,
+                        failure: "the process ended (status \(child.terminationStatus))\n" + last.joined(separator: "\n")))
             } else {
                 let failure = parts[3].isEmpty ? nil : parts[3].replacingOccurrences(of: "\u{1F}", with: "\n")
                 results[results.count - 1] = Result(seed: seed, digest: UInt64(parts[2])!, failure: failure)
@@ -97,7 +108,9 @@ enum SeedWalk {
             let outcome = onThread { [simulation] in simulation.run() }
             var failure = ""
             if let problem = outcome.failure {
-                failure = ([problem] + outcome.faults.map { "  fault at " + $0 }).joined(separator: "\u{1F}")
+                failure =
+                    ([problem] + outcome.faults.map { "  fault at " + $0 } + ["  its last events:"]
+                    + outcome.events.suffix(15).map { "    " + $0 }).joined(separator: "\u{1F}")
             }
             file.write(Data("end\t\(seed)\t\(outcome.digest)\t\(failure.replacingOccurrences(of: "\n", with: "\u{1F}"))\n".utf8))
             if outcome.failure != nil, environment["NINEFOLD_SIMULATION_GOES_ON"] == nil { break }

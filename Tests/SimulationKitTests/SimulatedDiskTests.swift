@@ -10,6 +10,20 @@ import Testing
 private let seeds: ClosedRange<UInt64> = 1...150
 
 @Suite struct SimulatedDiskTests {
+    @Test func aLyingSyncMakesNothingDurable() throws {
+        var lost = 0
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let disk = SimulatedDisk(seed: seed)
+            let file = try disk.open("a", .createNew)
+            try disk.synchronizeDirectory("")
+            disk.setLiesAboutSync(true)
+            try file.write([ByteBuffer(string: "gone")], at: 0)
+            try file.synchronize()
+            if (try? disk.crash(.powerCut).readFile("a")) != ByteBuffer(string: "gone") { lost += 1 }
+        }
+        #expect(lost > 0)
+    }
+
     @Test func whatWasSyncedSurvivesAndTheRestIsOldOrNewOrZero() throws {
         var lengths: Set<Int> = []
         for seed in seeds {

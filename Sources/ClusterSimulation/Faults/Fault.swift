@@ -2,13 +2,13 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-import ObjectStore
+package import ObjectStore
 import RuntimeEnvironment
 import SimulationKit
 
 /// One thing that goes wrong, and for how long.
-struct Fault: Sendable, CustomStringConvertible {
-    enum Kind: Sendable {
+package struct Fault: Sendable, CustomStringConvertible {
+    package enum Kind: Sendable {
         /// `kill -9`, between two steps of any tasks.
         case kill(Int32)
         /// `kill -9` in the middle of what the process does to its disk, so many calls from now.
@@ -32,6 +32,9 @@ struct Fault: Sendable, CustomStringConvertible {
         case diskFull(Int32)
         /// One call in so many fails.
         case diskErrors(Int32)
+        /// Syncs succeed and make nothing durable; then the power goes. Only where others hold the data: a log of one copy on such a disk
+        /// is lost, and nothing can know it.
+        case lyingSync(Int32)
         case objectStoreFails(ObjectStoreError.Code)
         /// Requests are carried out, their answers lost.
         case objectStoreLosesReplies
@@ -51,12 +54,18 @@ struct Fault: Sendable, CustomStringConvertible {
         }
     }
 
-    var kind: Kind
+    package var kind: Kind
     /// After the workload's begin.
-    var at: Duration
-    var lasts: Duration
+    package var at: Duration
+    package var lasts: Duration
 
-    var description: String { "\(at.inMilliseconds) ms: \(kind), for \(lasts.inMilliseconds) ms" }
+    package init(_ kind: Kind, at: Duration, lasts: Duration = .zero) {
+        self.kind = kind
+        self.at = at
+        self.lasts = lasts
+    }
+
+    package var description: String { "\(at.inMilliseconds) ms: \(kind), for \(lasts.inMilliseconds) ms" }
 }
 
 /// Which faults a seed brings.

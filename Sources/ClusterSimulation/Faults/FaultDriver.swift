@@ -98,6 +98,11 @@ final class FaultDriver: @unchecked Sendable {
             world.machines[id]?.disk.setFault(nil)
             // What a failed sync may have lost, only a new start tells: the operator gives it one.
             world.broker(id).crash(.processKill)
+        case .lyingSync(let id):
+            world.machines[id]?.disk.setLiesAboutSync(true)
+            await last()
+            await cutPower(id)
+            world.machines[id]?.disk.setLiesAboutSync(false)
         case .objectStoreFails(let code): await objects(last) { .fail(code) }
         case .objectStoreLosesReplies: await objects(last) { .loseReply(.timedOut) }
         case .objectStoreIsLate: await objects(last) { .failThenApply(.timedOut, after: .milliseconds(1_500)) }

@@ -10,6 +10,8 @@ import SimulationKit
 struct FaultSchedule: Sendable {
     var faults: [Fault] = []
 
+    init(_ faults: [Fault]) { self.faults = faults.sorted { $0.at < $1.at } }
+
     /// - Parameter span: They begin within it.
     init(mode: StorageMode, mix: FaultMix, span: Duration, randomness: SeededRandomSource) {
         let draw = Draw(randomness: randomness)
@@ -43,7 +45,10 @@ struct FaultSchedule: Sendable {
                 { .clockJump(draw.broker(), milliseconds: Int64(draw.number(-600_000...600_000))) },
             ]
         }
-        if mix.contains(.disks) { kinds += [{ .diskFull(draw.broker()) }, { .diskErrors(draw.broker()) }] }
+        if mix.contains(.disks) {
+            kinds += [{ .diskFull(draw.broker()) }, { .diskErrors(draw.broker()) }]
+            if mode != .shared { kinds += [{ .lyingSync(draw.broker()) }] }
+        }
         if mix.contains(.objects), mode != .isr {
             kinds += [
                 { .objectStoreFails(draw.one(of: [.slowDown, .timedOut, .unreachable])) }, { .objectStoreLosesReplies },
@@ -51,13 +56,16 @@ struct FaultSchedule: Sendable {
             ]
         }
         guard !kinds.isEmpty else { return }
-        for _ in 0..<draw.number(1...7) {
+        func drawFault() -> Fault {
             let kind = draw.one(of: kinds)()
             let at = Duration.milliseconds(draw.number(0...Int(span.inMilliseconds)))
             // Shorter and longer than a session.
             let lasts = Duration.milliseconds(draw.number(100...6_000))
-            faults.append(Fault(kind: kind, at: at, lasts: lasts))
+            return Fault(kind, at: at, lasts: lasts)
         }
+        for _ in 0..<draw.number(1...7) { faults.append(drawFault()) }
+        // A storm in one run of ten.
+        if randomness.seed % 10 == 8 { for _ in 0..<draw.number(5...12) { faults.append(drawFault()) } }
         faults.sort { $0.at < $1.at }
     }
 

@@ -38,6 +38,8 @@ final class PartitionHistory: @unchecked Sendable {
 
     func sending(_ values: [String]) { for value in values { sent[value, default: Sent()].attempts += 1 } }
 
+    func wasSent(_ value: String) -> Bool { sent[value] != nil }
+
     func acknowledged(_ values: [String], at base: Int64, by broker: Int32) throws {
         for (index, value) in values.enumerated() {
             let offset = base < 0 ? -1 : base + Int64(index)

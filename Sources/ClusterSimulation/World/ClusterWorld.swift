@@ -69,13 +69,13 @@ final class ClusterWorld: @unchecked Sendable {
     ///
     /// - Throws: Violation if it does not within `limit` of the world's time.
     func wait(
-        for what: String, within limit: Duration, _ condition: () async throws -> Bool
+        for what: String, within limit: Duration, every pause: Duration = .milliseconds(100), _ condition: () async throws -> Bool
     ) async throws {
         let deadline = clock.now() + limit
         while true {
             if try await condition() { return }
             guard clock.now() < deadline else { throw Violation(.recovers, "\(what): not within \(limit)") }
-            try await clock.sleep(for: .milliseconds(100))
+            try await clock.sleep(for: pause)
         }
     }
 }
