@@ -152,7 +152,7 @@ def test_an_unknown_key_is_named_and_the_broker_starts(tmp_path):
     ("metadata.store.url", "etcd://127.0.0.1:2379", "sqlite://"),
     ("object.store.url", "ftp://somewhere", "s3://"),
     ("volume.copies", "0", "from 1"),
-    ("log.dirs", "/tmp/a,/tmp/b", "one directory"),
+    ("log.dirs", "/tmp/a,/tmp/a", "different directories"),
     ("log.dirs", "replicated:x:/tmp/a", "replicated:"),
 ])
 def test_a_bad_value_names_key_value_and_what_is_allowed(tmp_path, key, value, allowed):
