@@ -74,6 +74,8 @@ package final class Frontend: RequestDispatcher {
 
     // MARK: What the broker tells
 
+    package var fetchSessionCounts: FetchSessionCounts { fetchSessions.counts }
+
     /// An engine has applied an assignment: the broker now holds `log` of the partition, or nothing. To be called after each, in
     /// their order.
     package func partitionChanged(_ partition: PartitionID, log: (any PartitionLog)?) {

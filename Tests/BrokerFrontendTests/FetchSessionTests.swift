@@ -112,6 +112,7 @@ import Testing
         #expect(try await broker.ask(next(id, 2), version: 12).errorCode == .invalidFetchSessionEpoch)
         #expect(try await broker.ask(next(id, 1), version: 13).errorCode == .fetchSessionTopicIdError)
         #expect(try await broker.ask(next(id, 1), version: 12).errorCode == .none)
+        #expect(broker.frontend.fetchSessionCounts == FetchSessionCounts(sessions: 1, partitions: 1, evictions: 0))
         var close = full(0..<1)
         close.sessionId = id
         close.sessionEpoch = -1
@@ -123,6 +124,7 @@ import Testing
         let broker = try await broker(settings: ["max.incremental.fetch.session.cache.slots": "0"])
         let answer = try await broker.ask(full(0..<3), version: 12)
         #expect(answer.sessionId == 0)
+        #expect(broker.frontend.fetchSessionCounts == FetchSessionCounts(sessions: 0, partitions: 0, evictions: 0))
         #expect(try told(answer).count == 3)
     }
 

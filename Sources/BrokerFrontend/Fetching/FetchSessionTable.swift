@@ -92,8 +92,6 @@ package struct FetchSessionTable<Session> {
         return false
     }
 
-    package mutating func remove(_ id: Int32) { entries[id] = nil }
-
     /// A session long unused goes first. Otherwise the least of those that may be driven out: consumers' before followers', smaller before
     /// larger; followers drive out any consumer's, others only what has had its time, and none what is worth more than the newcomer.
     private func victim(of size: Int, isPrivileged: Bool, at now: MonotonicInstant) -> Int32? {

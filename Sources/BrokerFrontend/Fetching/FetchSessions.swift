@@ -10,6 +10,7 @@ internal import Synchronization
 final class FetchSessions: Sendable {
     private let table: Mutex<FetchSessionTable<FetchSession>>
     private let environment: RuntimeEnvironment
+    private let evictions = Atomic<Int64>(0)
 
     init(slots: Int, environment: RuntimeEnvironment) {
         table = Mutex(FetchSessionTable(slots: slots))
@@ -36,12 +37,34 @@ final class FetchSessions: Sendable {
         }
         guard let kept else { return }
         session.admit(as: kept.id)
-        kept.evicted?.close()
+        guard let evicted = kept.evicted else { return }
+        evictions.wrappingAdd(1, ordering: .relaxed)
+        evicted.close()
     }
 
     /// - Returns: True if the session has no partitions any more, and is over.
     func resized(_ session: FetchSession) -> Bool { table.withLock { $0.resize(session.id, to: session.count) } }
 
-    var count: Int { table.withLock { $0.entries.count } }
-    var partitionCount: Int { table.withLock { $0.entries.values.reduce(0) { $0 + $1.size } } }
+    var counts: FetchSessionCounts {
+        table.withLock { table in
+            FetchSessionCounts(
+                sessions: Int64(table.entries.count), partitions: table.entries.values.reduce(0) { $0 + Int64($1.size) },
+                evictions: evictions.load(ordering: .relaxed))
+        }
+    }
+}
+
+/// What metrics tell of fetch sessions.
+package struct FetchSessionCounts: Sendable, Hashable {
+    package var sessions: Int64
+    /// Of all sessions together.
+    package var partitions: Int64
+    /// Sessions that lost their slot to others, since the start.
+    package var evictions: Int64
+
+    package init(sessions: Int64, partitions: Int64, evictions: Int64) {
+        self.sessions = sessions
+        self.partitions = partitions
+        self.evictions = evictions
+    }
 }

@@ -93,9 +93,6 @@ final class WatchList: Sendable {
         }
         for watcher in watchers { watcher.wait.poke(watcher.place) }
     }
-
-    /// Fetches that wait.
-    var watcherCount: Int { count.load(ordering: .relaxed) }
 }
 
 /// What wakes one fetch, or one session's fetches, which come one after the other.

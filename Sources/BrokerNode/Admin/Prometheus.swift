@@ -2,14 +2,16 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+internal import BrokerFrontend
 internal import LogEngine
 internal import Metering
 
 /// The counters in Prometheus' text format, under Kafka's exporter names where Kafka has the thing, else `ninefold_…`.
 enum Prometheus {
-    static func text(meters: Meters, leaders: Int, partitions: Int, underReplicated: Int, isController: Bool, connections: Int)
-        -> String
-    {
+    static func text(
+        meters: Meters, leaders: Int, partitions: Int, underReplicated: Int, isController: Bool, connections: Int,
+        fetchSessions: FetchSessionCounts, copies: [CopyReport]
+    ) -> String {
         var lines: [String] = []
         func metric(_ name: String, _ type: String, _ help: String, _ samples: [(String, Int64)]) {
             lines.append("# HELP \(name) \(help)")
@@ -41,6 +43,22 @@ enum Prometheus {
             "kafka_controller_kafkacontroller_activecontrollercount", "gauge", "1 on the controller", [("", isController ? 1 : 0)])
         metric(
             "kafka_server_socket_server_metrics_connection_count", "gauge", "Open client connections", [("", Int64(connections))])
+        metric(
+            "kafka_server_fetchsessioncache_numincrementalfetchsessions", "gauge", "Fetch sessions kept (KIP-227)",
+            [("", fetchSessions.sessions)])
+        metric(
+            "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "gauge", "Partitions of all fetch sessions",
+            [("", fetchSessions.partitions)])
+        metric(
+            "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total", "counter",
+            "Fetch sessions that lost their slot to others", [("", fetchSessions.evictions)])
+        let labels = copies.map { "{topic=\"\($0.topic)\",partition=\"\($0.partition)\",replica=\"\($0.replica)\"}" }
+        metric(
+            "ninefold_reassignment_copied_bytes_total", "counter", "Bytes copied to replicas being added to partitions led here",
+            zip(labels, copies).map { ($0, $1.copiedBytes) })
+        metric(
+            "ninefold_reassignment_remaining_bytes", "gauge", "Bytes not yet copied to replicas being added",
+            zip(labels, copies).map { ($0, $1.remainingBytes) })
         metric(
             "ninefold_network_bytes_total", "counter", "Bytes over wires by class",
             NetworkClass.allCases.map { ("{class=\"\($0.rawValue)\"}", meters.network[$0]?.value ?? 0) })
