@@ -14,7 +14,7 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var walPressureShare = 0.5
     /// An object WAL's object is put once it holds this much,
     public var walObjectBatchBytes = 8 << 20
-    /// or once its first append has waited this long.
+    /// or once this much time has passed since the last one began.
     public var walObjectLinger: Duration = .milliseconds(250)
     /// Bytes appended since the last upload that start the next.
     public var uploadThresholdBytes: Int64 = 64 << 20

@@ -12,8 +12,9 @@ internal import Synchronization
 
 /// A broker's write-ahead log in the object store: a broker that needs no disk of its own.
 ///
-/// What is appended within ``SharedStorageSettings/walObjectLinger`` (250 ms), or sooner ``SharedStorageSettings/walObjectBatchBytes``
-/// (8 MiB) of it, goes up as one object, numbered in its run. Some are put side by side; acknowledgements go by number. Each put has
+/// What is appended within ``SharedStorageSettings/walObjectLinger`` (250 ms) of the last object's beginning, or sooner
+/// ``SharedStorageSettings/walObjectBatchBytes`` (8 MiB) of it, goes up as one object, numbered in its run: an idle log does not let
+/// its first append wait, a busy one puts four objects a second or full ones. Some are put side by side; acknowledgements go by number. Each put has
 /// the condition that its key is free, so whoever recovers the log puts a fence where the next object was to go, and from then on
 /// this writer acknowledges nothing, however late it wakes. A put that fails is tried again until then: the same bytes under the
 /// same key, so one whose answer was lost does no harm.
@@ -40,6 +41,8 @@ package final class ObjectWAL: WALWriter {
         /// Not acknowledged, by number.
         var flights: Deque<Flight> = []
         var isTimerSet = false
+        /// When the last object began.
+        var lastStart: MonotonicInstant?
         /// What is queued has waited long enough.
         var isDue = false
         /// Needed until all their appends are in committed objects, by number.
@@ -132,8 +135,10 @@ package final class ObjectWAL: WALWriter {
     }
 
     private func setTimer() {
-        Task { [weak self, clock = environment.clock, linger = settings.walObjectLinger] in
-            try? await clock.sleep(for: linger)
+        let clock = environment.clock
+        let due = state.withLock { $0.lastStart.map { $0 + settings.walObjectLinger } } ?? clock.now()
+        Task { [weak self] in
+            if due > clock.now() { try? await clock.sleep(until: due) }
             guard let self else { return }
             self.state.withLock { $0.isTimerSet = false }
             self.expedite()
@@ -174,6 +179,7 @@ package final class ObjectWAL: WALWriter {
         let group = WALObjectGroup(
             state.nextNumber, taken, lastSequence: state.nextSequence - UInt64(state.queue.count) - 1, broker: broker, epoch: epoch)
         state.nextNumber += 1
+        state.lastStart = environment.clock.now()
         state.flights.append(Flight(group: group))
         state.live.append(
             LiveObject(
