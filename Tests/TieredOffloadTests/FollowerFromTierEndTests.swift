@@ -40,6 +40,24 @@ import TieredOffload
         await follower.engine.shutdown()
     }
 
+    @Test func whatADeposedLeaderUploadedBeyondTheLogIsNotTold() async throws {
+        let bench = TierBench()
+        var configuration = LogConfiguration.test
+        configuration.localRetentionBytes = nil
+        let first = try await bench.start(1, replicas: [1, 2], configuration: configuration)
+        let second = try await bench.start(2, leader: 1, replicas: [1, 2], configuration: configuration)
+        try await first.fill(batches: 5)
+        try await first.copyAll(to: second)
+        try await first.fill(batches: 5)
+        try await first.engine.settle()
+        #expect(first.log.offsets.latestTiered == Offset(49))
+        await first.engine.shutdown()
+        try await bench.apply(second, leader: 2, epoch: 2, replicas: [1, 2], configuration: configuration)
+        try await second.engine.settle()
+        #expect(second.log.offsets.logEnd == Offset(25) && second.log.offsets.latestTiered == Offset(24))
+        await second.engine.shutdown()
+    }
+
     @Test func whereTheLeaderDoesNotTellItBeginsAsUsual() async throws {
         let bench = TierBench()
         struct Silent: Error {}

@@ -90,7 +90,10 @@ public final class TieredLog: PartitionLog {
 
     func withTiers(_ offsets: LogOffsets) -> LogOffsets {
         var offsets = offsets
-        if let end = catalog.view.end, end > offsets.logStart { offsets.latestTiered = end - 1 }
+        // A deposed leader may have uploaded more than this log holds, after an unclean election.
+        if let end = catalog.view.end.map({ min($0, offsets.highWatermark) }), end > offsets.logStart {
+            offsets.latestTiered = end - 1
+        }
         return offsets
     }
 
