@@ -13,12 +13,13 @@ extension ReplicatedLogEngine {
     func open(_ volume: LogVolume) throws(SegmentError) {
         let directory = volume.directory
         do { try directory.disk.makeDirectory(directory.root) } catch { throw .disk(error) }
-        try identify(directory)
+        let isOurs = try identify(directory)
         let isClean = try directory.takeCleanMark()
         let recoveryPoints = try volume.load(.recoveryPoint)
         let logStarts = try volume.load(.logStart)
         let highWatermarks = try volume.load(.highWatermark)
-        for found in try directory.partitions() {
+        let partitions = try directory.partitions(wasSynced: isOurs ? { (recoveryPoints[$0] ?? 0) > 0 } : nil)
+        for found in partitions {
             let name = found.directoryName
             var opening = LogOpening(
                 logStart: logStarts[name].map { Offset($0) }, recoveryPoint: Offset(recoveryPoints[name] ?? 0), isClean: isClean,
@@ -44,7 +45,9 @@ extension ReplicatedLogEngine {
     }
 
     /// Refuses a directory of another broker, cluster or layout; signs one that is new.
-    private func identify(_ directory: LogDirectory) throws(SegmentError) {
+    ///
+    /// - Returns: Whether it had been signed before.
+    private func identify(_ directory: LogDirectory) throws(SegmentError) -> Bool {
         if let identity = try directory.identity() {
             guard identity.nodeID == context.broker else {
                 throw .corrupt(
@@ -56,12 +59,15 @@ extension ReplicatedLogEngine {
                     "\(directory.path("meta.properties")): the directory belongs to cluster \(identity.clusterID), this is \(clusterID); name another directory in log.dirs"
                 )
             }
-        } else if let clusterID = context.settings.clusterID {
+            return true
+        }
+        if let clusterID = context.settings.clusterID {
             var generator = RandomSourceGenerator(context.environment.randomness)
             let identity = DirectoryIdentity(
                 clusterID: clusterID, nodeID: context.broker, directoryID: TopicID.random(using: &generator).description)
             try directory.store(identity)
         }
+        return false
     }
 
     func create(

@@ -103,6 +103,8 @@ final class SimulatedBroker: @unchecked Sendable {
             "broker.session.timeout.ms": "2000", "replica.lag.time.max.ms": "3000", "replica.fetch.wait.max.ms": "250",
             "auto.create.topics.enable": "false", "offsets.topic.num.partitions": "1", "offsets.topic.replication.factor": "3",
             "offsets.topic.segment.bytes": "4096", "log.retention.check.interval.ms": "2000", "memory.budget.bytes": "67108864",
+            // What a late put leaves behind a deleter that died is found by the audit alone.
+            "object.audit.interval.ms": "60000", "object.audit.grace.ms": "120000",
             "log.segment.delete.delay.ms": "1000",
             "remote.log.manager.task.interval.ms": "500", "remote.log.chunk.cache.bytes": "1048576",
             "wal.capacity.bytes": "1048576", "wal.upload.threshold.bytes": "65536", "wal.upload.interval.ms": "700",

@@ -26,22 +26,41 @@ package struct LogDirectory: Sendable {
         package var partition: PartitionID
     }
 
-    /// The partitions' directories; those deleted earlier are removed, those without a name or id we know are left alone.
-    package func partitions() throws(SegmentError) -> [Found] {
+    /// The partitions' directories; those deleted earlier are removed, and those that a power cut has left without their identity.
+    ///
+    /// - Parameter wasSynced: Whether records of a directory of that name had been synced once. Its identity was synced with them, so where
+    ///   it is not there, it was never durable, and nothing else in the directory was; otherwise it is damaged, and is left alone. Nil if
+    ///   the directory is not known to be ours: then nothing without an identity is touched.
+    package func partitions(wasSynced: ((_ directoryName: String) -> Bool)? = nil) throws(SegmentError) -> [Found] {
         var found: [Found] = []
         for entry in try onDisk({ () throws(DiskError) in try disk.list(root) }) where entry.isDirectory {
             if entry.name.hasSuffix(SegmentFileKind.deletedDirectorySuffix) {
                 try onDisk { () throws(DiskError) in try disk.removeTree(path(entry.name)) }
                 continue
             }
-            guard let (topic, number) = PartitionMetadata.parseDirectoryName(entry.name),
-                let bytes = try? disk.readFile("\(path(entry.name))/\(PartitionMetadata.fileName)"),
-                let topicID = PartitionMetadata.decode(bytes)
-            else { continue }
+            guard let (topic, number) = PartitionMetadata.parseDirectoryName(entry.name) else { continue }
+            guard let topicID = identity(ofPartition: entry.name) else {
+                if let wasSynced, try isRemains(entry.name, wasSynced: wasSynced(entry.name)) {
+                    try onDisk { () throws(DiskError) in try disk.removeTree(path(entry.name)) }
+                }
+                continue
+            }
             found.append(
                 Found(directoryName: entry.name, partition: PartitionID(topicID: topicID, topic: topic, partition: number)))
         }
         return found
+    }
+
+    private func identity(ofPartition directoryName: String) -> TopicID? {
+        (try? disk.readFile("\(path(directoryName))/\(PartitionMetadata.fileName)")).flatMap { PartitionMetadata.decode($0) }
+    }
+
+    /// Whether a directory without identity holds nothing that was ever durable.
+    private func isRemains(_ directoryName: String, wasSynced: Bool) throws(SegmentError) -> Bool {
+        guard wasSynced else { return true }
+        return try onDisk { () throws(DiskError) in
+            try !disk.list(path(directoryName)).contains { $0.name.hasSuffix(".\(SegmentFileKind.log.rawValue)") && $0.size > 0 }
+        }
     }
 
     /// Makes a partition's directory with its identity in it, before anything else. Not durable on return: a log opened with
@@ -54,17 +73,14 @@ package struct LogDirectory: Sendable {
     package func create(_ partition: PartitionID, wasSynced: Bool, token: UInt64) throws(SegmentError) {
         let name = partition.description
         let metadata = "\(path(name))/\(PartitionMetadata.fileName)"
-        try onDisk { () throws(DiskError) in
-            if try disk.exists(path(name)), (try? disk.readFile(metadata)).flatMap({ PartitionMetadata.decode($0) }) == nil {
-                let hasRecords = try disk.list(path(name)).contains {
-                    $0.name.hasSuffix(".\(SegmentFileKind.log.rawValue)") && $0.size > 0
-                }
-                if wasSynced, hasRecords {
-                    try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))-stray"))
-                } else {
-                    try disk.removeTree(path(name))
-                }
+        if try onDisk({ () throws(DiskError) in try disk.exists(path(name)) }), identity(ofPartition: name) == nil {
+            let isRemains = try isRemains(name, wasSynced: wasSynced)
+            try onDisk { () throws(DiskError) in
+                if isRemains { return try disk.removeTree(path(name)) }
+                try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))-stray"))
             }
+        }
+        try onDisk { () throws(DiskError) in
             try disk.makeDirectory(path(name))
             let file = try disk.open(metadata, .readWriteCreate)
             defer { file.close() }
