@@ -365,7 +365,7 @@ def test_a_store_that_ignores_conditions(tmp_path):
 # MARK: Other commands
 
 @pytest.mark.parametrize("arguments, words", [
-    (["compare", "--modes", "isr,fast"], ["--modes fast", "isr, tiered, shared"]),
+    (["compare", "--modes", "isr,fast"], ["--modes fast", "isr, tiered, tiered+last-tiered, shared"]),
     (["compare", "--modes", ""], ["--modes"]),
     (["compare", "--scenarios", "all"], ["--scenarios all", "steady"]),
     (["compare", "--format", "xml"], ["--format xml", "table and json"]),
