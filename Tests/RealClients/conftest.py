@@ -77,12 +77,13 @@ class Cluster:
 
 
 def free_port_block(size):
-    """The first of `size` ports in a row that are free now."""
+    """The first of `size` ports in a row that are free now, below those that the system gives to clients: a broker that is down must find
+    its port again."""
     import random
     import socket
 
     for _ in range(200):
-        first = random.randint(20_000, 55_000)
+        first = random.randint(20_000, 32_000)
         sockets = []
         try:
             for port in range(first, first + size):
