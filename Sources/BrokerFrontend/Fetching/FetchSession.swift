@@ -43,6 +43,8 @@ final class FetchSession: @unchecked Sendable {
         var isAtEnd = false
         var told: Told?
         var isPending = true
+        /// In ``FetchSession/pending``, where a place that rests stays until the round ends.
+        var isListed = true
         /// The last fetch had nothing either.
         var wasQuiet = false
         /// Where a poke is to come from; nil if none is due.
@@ -98,7 +100,7 @@ final class FetchSession: @unchecked Sendable {
             }
         }
         // A forgotten place may be given away below.
-        if !request.forgottenTopicsData.isEmpty { pending.removeAll { !places[$0].isPending } }
+        if !request.forgottenTopicsData.isEmpty { unlistResting() }
         for topic in request.topics {
             for partition in topic.partitions {
                 let key = Key(topicID: topic.topicId, topic: topic.topic, partition: partition.partition)
@@ -152,7 +154,18 @@ final class FetchSession: @unchecked Sendable {
     func makePending(_ number: Int) {
         guard !places[number].isForgotten, !places[number].isPending else { return }
         places[number].isPending = true
+        // Poked in the round in which it came to rest: it stands there still.
+        guard !places[number].isListed else { return }
+        places[number].isListed = true
         pending.append(number)
+    }
+
+    private func unlistResting() {
+        pending.removeAll { number in
+            guard !places[number].isPending else { return false }
+            places[number].isListed = false
+            return true
+        }
     }
 
     /// Takes note of pokes.
@@ -185,7 +198,7 @@ final class FetchSession: @unchecked Sendable {
             hadRecords = hadRecords || places[number].bytes > 0
             places[number].wasQuiet = places[number].isQuiet
         }
-        pending.removeAll { !places[$0].isPending }
+        unlistResting()
         if hadRecords { pending = pending.filter { places[$0].bytes == 0 } + pending.filter { places[$0].bytes > 0 } }
         for number in numbers {
             places[number].answer = nil
