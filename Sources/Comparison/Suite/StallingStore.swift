@@ -103,7 +103,7 @@ final class StallingStore: Sendable {
         case (.GET, let key): get(key, request.headers.first(name: "range"), state)
         case (.HEAD, let key): state.objects[key].map { Answer(length: $0.readableBytes) } ?? missing
         case (.DELETE, let key): delete(key, request.query, &state)
-        default: Answer(status: .notImplemented)
+        default: Answer(status: .methodNotAllowed)
         }
     }
 
