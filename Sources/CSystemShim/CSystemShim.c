@@ -21,6 +21,14 @@ int ninefold_set_direct(int fd, int direct) {
     return fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 ? 0 : errno;
 }
 
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+
+ssize_t ninefold_write_dropping(int fd, const struct iovec *vectors, int count, int64_t offset) {
+    return pwritev2(fd, vectors, count, offset, RWF_DONTCACHE);
+}
+
 struct start {
     char name[16];
     void (*body)(void *);

@@ -2,7 +2,8 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-public import NIOCore
+internal import Glibc
+@_spi(CustomByteBufferAllocator) public import NIOCore
 
 /// A file system failure: which call, on what, why.
 public struct DiskError: Error, Sendable, CustomStringConvertible {
@@ -73,6 +74,9 @@ public protocol DiskFile: AnyObject, Sendable {
     /// As ``write(_:at:)-(_,_)``, for bytes that nobody will read soon: they go past the page cache where the file system lets them.
     /// For a file that one caller writes, from its start.
     func writeUncached(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError)
+    /// As ``write(_:at:)-(_,_)``, for bytes that nobody will read soon, anywhere in the file: the page cache lets go of them as soon as they
+    /// are on the medium, where the kernel can do so (`RWF_DONTCACHE`, Linux 6.14), and is not swept of what is read meanwhile.
+    func writeDropping(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError)
     /// Sets the length; new bytes read as zero.
     func truncate(to length: Int64) throws(DiskError)
     /// Reserves blocks for `length` bytes from the start without changing the length (`fallocate` with KEEP_SIZE). May do nothing.
@@ -164,20 +168,17 @@ extension Disk {
 extension DiskFile {
     public func writeUncached(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) { try write(buffers, at: offset) }
 
+    public func writeDropping(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) { try write(buffers, at: offset) }
+
+    /// `length` bytes from `offset`, in memory of their own size.
     public func readBytes(at offset: Int64, length: Int) throws(DiskError) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        var failure: DiskError?
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { space in
-            do throws(DiskError) {
-                try read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<length]), at: offset)
-                return length
-            } catch {
-                failure = error
-                return 0
-            }
+        guard length > 0, let memory = malloc(length) else { return ByteBuffer() }
+        let space = UnsafeMutableRawBufferPointer(start: memory, count: length)
+        do throws(DiskError) { try read(into: space, at: offset) } catch {
+            free(memory)
+            throw error
         }
-        if let failure { throw failure }
-        return buffer
+        return ByteBuffer(takingOwnershipOf: space, allocator: ByteBufferAllocator(), writerIndex: length)
     }
 }
 

@@ -91,6 +91,11 @@ private final class MeteredFile: DiskFile {
         count(buffers.reduce(0) { $0 + $1.readableBytes })
     }
 
+    func writeDropping(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
+        try file.writeDropping(buffers, at: offset)
+        count(buffers.reduce(0) { $0 + $1.readableBytes })
+    }
+
     func synchronize() throws(DiskError) {
         try file.synchronize()
         synchronizations.add()

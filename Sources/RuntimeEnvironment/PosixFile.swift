@@ -20,6 +20,8 @@ public final class PosixFile: DiskFile {
     public let path: String
     let number: CInt
     private let state = Mutex(State())
+    /// Until the kernel has said that it cannot.
+    private let canDrop = Atomic(true)
 
     /// Linux takes 1,024 buffers in one call.
     private static let buffersPerCall = 1_024
@@ -64,6 +66,23 @@ public final class PosixFile: DiskFile {
     }
 
     public func write(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
+        try write(buffers, at: offset) { number, vectors, count, position in pwritev(number, vectors, count, position) }
+    }
+
+    public func writeDropping(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
+        try write(buffers, at: offset) { number, vectors, count, position in
+            if canDrop.load(ordering: .relaxed) {
+                let written = ninefold_write_dropping(number, vectors, count, Int64(position))
+                guard written < 0, errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS else { return written }
+                canDrop.store(false, ordering: .relaxed)
+            }
+            return pwritev(number, vectors, count, position)
+        }
+    }
+
+    private func write(
+        _ buffers: [ByteBuffer], at offset: Int64, by call: (CInt, UnsafePointer<iovec>, CInt, off_t) -> Int
+    ) throws(DiskError) {
         var vectors: [iovec] = []
         vectors.reserveCapacity(buffers.count)
         for buffer in buffers where buffer.readableBytes > 0 {
@@ -79,7 +98,7 @@ public final class PosixFile: DiskFile {
             while next < vectors.count {
                 let batch = min(vectors.count - next, Self.buffersPerCall)
                 var written = try systemCall("pwritev", path) {
-                    vectors.withUnsafeBufferPointer { pwritev(number, $0.baseAddress! + next, CInt(batch), position) }
+                    vectors.withUnsafeBufferPointer { call(number, $0.baseAddress! + next, CInt(batch), position) }
                 }
                 position += off_t(written)
                 while next < vectors.count, written >= vectors[next].iov_len {

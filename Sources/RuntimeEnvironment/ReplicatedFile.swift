@@ -62,6 +62,11 @@ final class ReplicatedFile: DiskFile {
         try disk.onAll { (copy, _) throws(DiskError) in try file(copy).writeUncached(buffers, at: offset) }
     }
 
+    func writeDropping(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
+        try agree()
+        try disk.onAll { (copy, _) throws(DiskError) in try file(copy).writeDropping(buffers, at: offset) }
+    }
+
     func truncate(to length: Int64) throws(DiskError) {
         try agree()
         try disk.onAll { (copy, _) throws(DiskError) in try file(copy).truncate(to: length) }

@@ -61,6 +61,22 @@ import Testing
         #expect(try file.readBytes(at: 0, length: 2 * length) == expected)
     }
 
+    @Test func whatIsWrittenToBeDroppedReadsBackAndGrowsOn() throws {
+        let directory = try TemporaryDirectory()
+        let file = try PosixDisk(root: directory.path).open("f", .createNew)
+        var expected = ByteBuffer()
+        for length in [1, 4_095, 100_003, 1 << 20, 7, 300_001] {
+            let half = ByteBuffer(repeating: UInt8(truncatingIfNeeded: length), count: length)
+            let buffers = [half, ByteBuffer(), ByteBuffer(string: "between"), half]
+            try file.writeDropping(buffers, at: Int64(expected.readableBytes))
+            for buffer in buffers { expected.writeImmutableBuffer(buffer) }
+            #expect(try file.readBytes(at: 0, length: expected.readableBytes) == expected)
+        }
+        try file.synchronize()
+        #expect(try file.size() == Int64(expected.readableBytes))
+        #expect(try file.readBytes(at: 0, length: expected.readableBytes) == expected)
+    }
+
     @Test func whatLiesAtBlocksIsWrittenFromWhereItLies() throws {
         let directory = try TemporaryDirectory()
         let file = try PosixDisk(root: directory.path).open("f", .createNew)

@@ -2,6 +2,8 @@
 #define NINEFOLD_CSYSTEMSHIM_H
 
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 // System calls that Swift's Glibc module does not show (glibc declares them under _GNU_SOURCE only).
 
@@ -10,6 +12,10 @@ int ninefold_reserve(int fd, int64_t length);
 
 /// Turns O_DIRECT of an open file on or off: 0, or errno (EINVAL where the file system has no direct I/O).
 int ninefold_set_direct(int fd, int direct);
+
+/// pwritev2(fd, vectors, count, offset, RWF_DONTCACHE): the bytes written, or -1 and errno (EOPNOTSUPP where kernel or file system have no
+/// such flag: before Linux 6.14).
+ssize_t ninefold_write_dropping(int fd, const struct iovec *vectors, int count, int64_t offset);
 
 /// Starts a detached thread that runs body(argument). A name longer than 15 bytes is cut. 0, or errno.
 int ninefold_start_thread(const char *name, void (*body)(void *), void *argument);

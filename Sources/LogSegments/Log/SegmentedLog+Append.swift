@@ -15,10 +15,11 @@ extension SegmentedLog {
 
     /// Writes chunks at the log end, rolling as the settings ask. In the page cache, and readable, on return. On the log's worker only.
     ///
+    /// - Parameter areCold: Nobody will read them soon, so that they need not stay in the page cache.
     /// - Returns: How many chunks were written whole, and what stopped the rest. A chunk that was stopped midway leaves no byte that
     ///   a reader sees, unless it spans segments.
-    package func append(_ chunks: [AppendChunk]) -> (written: Int, failure: SegmentError?) {
-        var group = WriteGroup()
+    package func append(_ chunks: [AppendChunk], areCold: Bool = false) -> (written: Int, failure: SegmentError?) {
+        var group = WriteGroup(isCold: areCold)
         do throws(SegmentError) {
             group.reserve(min(chunks.reduce(0) { $0 + $1.batchCount }, Self.batchesReservedMax))
             for (index, chunk) in chunks.enumerated() {
@@ -37,6 +38,9 @@ extension SegmentedLog {
         var buffers: [ByteBuffer] = []
         var batches: [(header: RecordBatchHeader, control: ControlRecord?, bytes: TailCache.Entry?)] = []
         var sizeInBytes = 0
+        let isCold: Bool
+
+        init(isCold: Bool) { self.isCold = isCold }
 
         /// Makes room for so many batches, each in two buffers.
         mutating func reserve(_ count: Int) {
@@ -85,13 +89,15 @@ extension SegmentedLog {
 
     private func write(_ group: inout WriteGroup) throws(SegmentError) {
         guard !group.batches.isEmpty else { return }
-        defer { group = WriteGroup() }
+        defer { group = WriteGroup(isCold: group.isCold) }
         guard !state.withLock({ $0.isClosed }) else { throw .closed }
         let (active, interval) = state.withLock { ($0.segments[$0.segments.count - 1], $0.settings.indexIntervalBytes) }
         let file = try active.openFile(forWriting: true)
         let start = active.size
         let buffers = group.buffers
-        do { try file.file.write(buffers, at: start) } catch {
+        do throws(DiskError) {
+            if group.isCold { try file.file.writeDropping(buffers, at: start) } else { try file.file.write(buffers, at: start) }
+        } catch {
             // Half a write may lie behind what readers see. The next write covers it, or recovery cuts it.
             try? file.file.truncate(to: start)
             throw .disk(error)

@@ -71,7 +71,7 @@ extension ReplicatedPartition {
             // A leader that says again what was carried out already is not asked without a pause.
             return (log.logEnd, log.epochs) == before ? .pause : .goOn(gotData: false)
         }
-        let appended = try appendAsGiven(batches, request)
+        let appended = try appendAsGiven(batches, request, leaderHighWatermark: response.highWatermark)
         try adoptOffsets(of: response)
         return .goOn(gotData: appended)
     }
@@ -107,7 +107,9 @@ extension ReplicatedPartition {
         tellProgress()
     }
 
-    private func appendAsGiven(_ batches: RecordBatches?, _ request: ReplicaFetchRequest) throws(SegmentError) -> Bool {
+    private func appendAsGiven(
+        _ batches: RecordBatches?, _ request: ReplicaFetchRequest, leaderHighWatermark: Offset
+    ) throws(SegmentError) -> Bool {
         guard let batches, !batches.isEmpty else { return false }
         // A leader of an older epoch cannot hold batches of a newer one (KAFKA-18723).
         guard batches.entries.allSatisfy({ $0.header.partitionLeaderEpoch <= request.currentLeaderEpoch }) else {
@@ -123,7 +125,9 @@ extension ReplicatedPartition {
             try log.restart(at: first.baseOffset, logStart: first.baseOffset, epochs: log.epochs, producerSnapshot: nil)
             try context.registry.lowerCheckpoints(of: self)
         }
-        let (_, failure) = log.append([AppendChunk(asGiven: batches)])
+        // A copy of what all others have had long since: not worth the pages that it would take from what consumers read.
+        let isCold = !isInSync && (batches.entries.last?.header.endOffset ?? .zero) < leaderHighWatermark
+        let (_, failure) = log.append([AppendChunk(asGiven: batches)], areCold: isCold)
         if let failure { throw failure }
         if isThrottledFollower {
             context.settings.throttles.chargeFollower(batches.sizeInBytes, at: context.environment.clock.now())
