@@ -34,15 +34,21 @@ extension CRC32C {
         return product
     }
 
-    /// x^(8·`bytes`), by squaring.
-    private static func power(ofBytes bytes: UInt64) -> UInt32 {
+    /// x^(8·2^k) for each k: what squaring would make again and again.
+    private static let squares: [UInt32] = {
         var square = one >> 8
+        return (0..<UInt64.bitWidth).map { _ in
+            defer { square = multiply(square, square) }
+            return square
+        }
+    }()
+
+    private static func power(ofBytes bytes: UInt64) -> UInt32 {
         var power = one
         var rest = bytes
         while rest != 0 {
-            if rest & 1 != 0 { power = multiply(power, square) }
-            square = multiply(square, square)
-            rest >>= 1
+            power = multiply(power, squares[rest.trailingZeroBitCount])
+            rest &= rest - 1
         }
         return power
     }

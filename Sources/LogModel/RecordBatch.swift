@@ -59,7 +59,8 @@ public struct RecordBatchHeader: Hashable, Sendable {
     public static let size = 61
     /// Base offset and length, which tell where the next batch begins.
     public static let lengthPrefixSize = 12
-    static let crcStart = 21
+    /// Where the bytes that the CRC covers begin; they end with the batch.
+    package static let crcStart = 21
 
     /// Bytes of the whole batch, header included.
     public var sizeInBytes: Int { Int(batchLength) + Self.lengthPrefixSize }
