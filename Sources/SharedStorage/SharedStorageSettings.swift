@@ -34,9 +34,10 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var blockCacheBytes = 64 << 20
     /// Bytes of objects' indexes kept.
     public var indexCacheBytes = 16 << 20
-    /// A read from an object asks for this much from where it begins, growing to ``readAheadBytesMax`` while it goes on in order.
-    public var readAheadBytes = 512 << 10
-    public var readAheadBytesMax = 4 << 20
+    /// One GET of a read in order asks for about this much, several at a time.
+    public var readAheadBytes = 1 << 20
+    /// What is on its way to a reader, or lies ready, beyond what it has asked for: doubles to this while it reads in order.
+    public var readAheadBytesMax = 16 << 20
     /// Time between looks at what to compact, to retain, to delete.
     public var maintenanceInterval: Duration = .seconds(60)
     /// Adjacent objects of a stream are merged up to this.

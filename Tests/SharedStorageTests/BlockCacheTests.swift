@@ -33,7 +33,7 @@ import Testing
             object: ObjectID(broker: BrokerID(1), epoch: BrokerEpoch(1), number: 1), key: "object", isStreamObject: true,
             start: .zero, end: Offset(Int64(count)), recordBytes: built.pieces[0].recordBytes, maxTimestamp: Timestamp(1),
             objectBytes: built.size, indexPosition: built.indexPosition)
-        let blocks = try await reader.blocks(of: stream, in: range, from: .zero, bytesMax: 1 << 30, fetchBytes: fetchBytes)
+        let (blocks, _) = try await reader.blocks(of: stream, in: range, from: .zero, bytesMax: 1 << 30, fetchBytes: fetchBytes)
         return (reader, blocks)
     }
 

@@ -21,8 +21,11 @@ final class MemoryObjectStore: ObjectStore {
     private let trap = Mutex<(@Sendable (Request, String) -> ObjectStoreError?)?>(nil)
     private let lateTrap = Mutex<(@Sendable (Request, String) -> ObjectStoreError?)?>(nil)
     private let counts = Mutex<[String: Int]>([:])
+    private let pause = Mutex<(@Sendable (String, Range<Int64>?) async -> Void)?>(nil)
 
     func setTrap(_ trap: (@Sendable (Request, String) -> ObjectStoreError?)?) { self.trap.withLock { $0 = trap } }
+    /// Awaited by each GET.
+    func setPause(_ pause: (@Sendable (String, Range<Int64>?) async -> Void)?) { self.pause.withLock { $0 = pause } }
     /// Sprung after the request is done.
     func setLateTrap(_ trap: (@Sendable (Request, String) -> ObjectStoreError?)?) { lateTrap.withLock { $0 = trap } }
     var keys: [String] { objects.withLock { $0.keys.sorted() } }
@@ -49,6 +52,7 @@ final class MemoryObjectStore: ObjectStore {
     }
     func get(_ key: String, range: Range<Int64>?) async throws(ObjectStoreError) -> ByteBuffer {
         try check(.get, key)
+        await pause.withLock { $0 }?(key, range)
         guard let object = objects.withLock({ $0[key] }) else { throw ObjectStoreError(.notFound, "no object \(key)") }
         guard let range else { return object }
         guard range.lowerBound < Int64(object.readableBytes) else { throw ObjectStoreError(.invalidRange, "\(key) is shorter") }

@@ -101,7 +101,7 @@ extension MicroBenchmark {
         func makeReader() -> ObjectReader { ObjectReader(store: store, settings: SharedStorageSettings()) }
 
         func read(_ reader: ObjectReader) async throws {
-            let blocks = try await reader.blocks(
+            let (blocks, _) = try await reader.blocks(
                 of: Content.streams[1], in: range, from: Offset(0), bytesMax: 512 << 10, fetchBytes: 512 << 10)
             guard blocks.last?.end == Offset(256) else { throw BenchmarkFailure("the stream's end is missing") }
             blackHole(blocks)

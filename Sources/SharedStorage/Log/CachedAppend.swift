@@ -66,8 +66,9 @@ extension ByteBuffer {
     /// `takesFirst`.
     func batches(
         from offset: Offset, below end: Offset, bytesMax: Int, takesFirst: Bool
-    ) throws(RecordBatchError) -> (bytes: ByteBuffer?, isCut: Bool) {
+    ) throws(RecordBatchError) -> (bytes: ByteBuffer?, end: Offset?, isCut: Bool) {
         var start: Int?
+        var last: Offset?
         var length = 0
         var isCut = false
         try forEachBatch { header, index in
@@ -78,9 +79,10 @@ extension ByteBuffer {
             }
             if start == nil { start = index }
             length += header.sizeInBytes
+            last = header.endOffset
             return true
         }
-        guard let start, length > 0 else { return (nil, isCut) }
-        return (getSlice(at: start, length: length), isCut)
+        guard let start, length > 0 else { return (nil, nil, isCut) }
+        return (getSlice(at: start, length: length), last, isCut)
     }
 }

@@ -96,7 +96,7 @@ extension SharedLog {
         guard let entry = try await shared.reader.index(of: range).entries(of: stream, from: offset).first,
             let block = try await shared.reader.blocks(
                 of: stream, in: range, from: offset, bytesMax: 1, fetchBytes: Int(clamping: entry.length)
-            ).first
+            ).blocks.first
         else { return [] }
         var bytes: Range<Int64>?
         try? block.data.forEachBatch { header, index in

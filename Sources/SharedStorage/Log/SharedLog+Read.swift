@@ -15,7 +15,7 @@ extension SharedLog {
         case end
         /// From the cache: slices, and where they end.
         case cached([LogSlice], bytes: Int, next: Offset, isCut: Bool)
-        case object(RangeRecord, fetchBytes: Int)
+        case object(RangeRecord)
         /// A former owner is uploading what holds the offset.
         case waitForTail
     }
@@ -56,10 +56,11 @@ extension SharedLog {
                 bytes += size
                 next = reached
                 if isCut || found.isEmpty { break reading }
-            case .object(let range, let fetchBytes):
+            case .object(let range):
+                startReadAhead()
                 do {
                     let found = try await readObject(
-                        range, from: next, below: plan.end, bytesMax: maxBytes - bytes, takesFirst: takesFirst, fetchBytes)
+                        range, from: next, below: plan.end, bytesMax: maxBytes - bytes, takesFirst: takesFirst)
                     slices += found.slices
                     bytes += found.bytes
                     next = found.next
@@ -87,10 +88,8 @@ extension SharedLog {
             }
             let index = state.rangeIndex(of: offset)
             if index < state.ranges.count {
-                let inOrder = state.readAhead.flatMap { $0.next == offset ? $0.bytes : nil }
-                let fetchBytes = min(inOrder.map { $0 * 2 } ?? shared.settings.readAheadBytes, shared.settings.readAheadBytesMax)
-                state.readAhead = (offset, fetchBytes)
-                return .object(state.ranges[index], fetchBytes: max(fetchBytes, bytesMax))
+                state.readAhead.begin(at: offset, bytes: bytesMax, shared.settings)
+                return .object(state.ranges[index])
             }
             return state.waitsForTail ? .waitForTail : .end
         }
@@ -118,16 +117,19 @@ extension SharedLog {
     }
 
     private func readObject(
-        _ range: RangeRecord, from offset: Offset, below end: Offset, bytesMax: Int, takesFirst: Bool, _ fetchBytes: Int
+        _ range: RangeRecord, from offset: Offset, below end: Offset, bytesMax: Int, takesFirst: Bool
     ) async throws(LogError) -> (slices: [LogSlice], bytes: Int, next: Offset, isCut: Bool) {
-        let blocks = try await shared.reader.blocks(
-            of: stream, in: range, from: offset, bytesMax: max(bytesMax, 1), fetchBytes: fetchBytes)
+        let (blocks, missed) = try await shared.reader.blocks(
+            of: stream, in: range, from: offset, bytesMax: max(bytesMax, 1), fetchBytes: shared.settings.readAheadBytes)
         var slices: [LogSlice] = []
         var bytes = 0
         // Sparse offsets: a range may end in a gap, and then the next begins where it ends.
-        guard let last = blocks.last else { return ([], 0, range.end, false) }
+        guard let last = blocks.last else {
+            state.withLock { $0.readAhead.end(at: range.end, missed: nil, shared.settings) }
+            return ([], 0, range.end, false)
+        }
         for block in blocks {
-            let found: (bytes: ByteBuffer?, isCut: Bool)
+            let found: (bytes: ByteBuffer?, end: Offset?, isCut: Bool)
             do throws(RecordBatchError) {
                 found = try block.data.batches(
                     from: offset, below: end, bytesMax: bytesMax - bytes, takesFirst: takesFirst && bytes == 0)
@@ -138,13 +140,16 @@ extension SharedLog {
                 slices.append(.bytes(slice))
                 bytes += slice.readableBytes
             }
-            if found.isCut { return (slices, bytes, offset, true) }
+            if found.isCut {
+                // The next read begins in the middle of this block, which is here.
+                let reached = found.end ?? max(block.start, offset)
+                state.withLock { $0.readAhead.end(at: reached, missed: missed, shared.settings) }
+                return (slices, bytes, reached, true)
+            }
         }
-        let reached = last.end
-        state.withLock { state in
-            if let ahead = state.readAhead { state.readAhead = (reached, ahead.bytes) }
-        }
-        return (slices, bytes, reached, false)
+        state.withLock { $0.readAhead.end(at: last.end, missed: missed, shared.settings) }
+        startReadAhead()
+        return (slices, bytes, last.end, false)
     }
 
     /// Returns when a former owner's tail is in objects.

@@ -33,7 +33,7 @@ extension SharedLog {
         for range in ranges {
             for entry in try await shared.reader.index(of: range).entries(of: stream, from: logStart) where fits(entry.maxTimestamp)
             {
-                let blocks = try await shared.reader.blocks(
+                let (blocks, _) = try await shared.reader.blocks(
                     of: stream, in: range, from: entry.start, bytesMax: 1, fetchBytes: Int(clamping: entry.length))
                 for block in blocks {
                     if let found = Self.firstRecord(in: block.data, from: logStart, below: nil, where: fits) { return found }

@@ -50,8 +50,7 @@ struct SharedLogState {
     /// Signals to complete once the high watermark reaches the offset, in its order.
     var waiting: Deque<(end: Offset, signal: DurabilitySignal)> = []
     var listener: (@Sendable (any PartitionLog) -> Void)?
-    /// Where the last read from objects ended, and how much the next one in order fetches.
-    var readAhead: (next: Offset, bytes: Int)?
+    var readAhead = ReadAhead()
 
     var cacheStart: Offset { cache.first?.offsets.lowerBound ?? logEnd }
     var hasUncommitted: Bool { (cache.last?.offsets.upperBound ?? committedEnd) > max(committedEnd, tailsEnd) }

@@ -66,7 +66,7 @@ struct Compactor: Sendable {
     private func copy(_ range: RangeRecord, of log: SharedLog, into builder: inout ObjectBuilder) async throws(LogError) {
         var next = range.start
         while next < range.end {
-            let blocks = try await parts.reader.blocks(
+            let (blocks, _) = try await parts.reader.blocks(
                 of: log.stream, in: range, from: next, bytesMax: parts.settings.readAheadBytesMax,
                 fetchBytes: parts.settings.readAheadBytesMax,
                 keepsBlocks: false)

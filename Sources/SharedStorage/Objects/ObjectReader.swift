@@ -8,43 +8,60 @@ internal import NIOCore
 package import ObjectStore
 internal import Synchronization
 
-/// Reads streams out of objects: index cached, blocks cached, adjacent blocks in one GET, every checksum looked at before a byte is
-/// served.
+/// Reads streams out of objects: index cached, blocks cached, adjacent blocks in one GET, a GET under way shared by all who want its
+/// blocks, every checksum looked at before a byte is served.
 package final class ObjectReader: Sendable {
-    private struct BlockKey: Hashable {
+    struct BlockKey: Hashable {
         var object: ObjectID
         var position: Int64
     }
 
-    private let store: any ObjectStore
-    private let indexes: Mutex<LRUCache<ObjectID, ObjectIndex>>
-    private let blocks: Mutex<LRUCache<BlockKey, DataBlock>>
+    let store: any ObjectStore
+    private struct IndexTable {
+        var cached: LRUCache<ObjectID, ObjectIndex>
+        var underWay: [ObjectID: Flight<ObjectIndex>] = [:]
+    }
+
+    private let indexes: Mutex<IndexTable>
+    let blocks: Mutex<BlockTable>
 
     package init(store: any ObjectStore, settings: SharedStorageSettings) {
         self.store = store
-        indexes = Mutex(LRUCache(costMax: settings.indexCacheBytes))
-        blocks = Mutex(LRUCache(costMax: settings.blockCacheBytes))
+        indexes = Mutex(IndexTable(cached: LRUCache(costMax: settings.indexCacheBytes)))
+        blocks = Mutex(BlockTable(costMax: settings.blockCacheBytes))
     }
 
     /// Remembers the index of an object that this broker has just made.
     func keep(_ index: ObjectIndex, of object: ObjectID) {
-        indexes.withLock { $0.insert(index, for: object, cost: index.entries.count * ObjectFormat.indexEntrySize + 64) }
+        indexes.withLock { $0.cached.insert(index, for: object, cost: index.entries.count * ObjectFormat.indexEntrySize + 64) }
     }
-
-    /// Booked with all the memory it holds on to.
-    private func keep(_ block: DataBlock, of object: ObjectID, at position: Int64) {
-        let cost = block.data.storageCapacity + Self.blockOverheadBytes
-        blocks.withLock { $0.insert(block, for: BlockKey(object: object, position: position), cost: cost) }
-    }
-
-    /// What the cache keeps beside a block's bytes, about.
-    private static let blockOverheadBytes = 128
 
     /// Bytes of memory that cached blocks take.
-    package var cachedBlockBytes: Int { blocks.withLock { $0.cost } }
+    package var cachedBlockBytes: Int { blocks.withLock { $0.cached.cost } }
 
     func index(of range: RangeRecord) async throws(LogError) -> ObjectIndex {
-        if let index = indexes.withLock({ $0.value(range.object) }) { return index }
+        while true {
+            let (index, flight, isOwn) = indexes.withLock { table -> (ObjectIndex?, Flight<ObjectIndex>?, Bool) in
+                if let index = table.cached.value(range.object) { return (index, nil, false) }
+                if let flight = table.underWay[range.object] { return (nil, flight, false) }
+                let flight = Flight<ObjectIndex>()
+                table.underWay[range.object] = flight
+                return (nil, flight, true)
+            }
+            if let index { return index }
+            guard isOwn else {
+                if let index = await flight?.value { return index }
+                continue
+            }
+            let outcome: Result<ObjectIndex, LogError>
+            do throws(LogError) { outcome = .success(try await fetchIndex(of: range)) } catch { outcome = .failure(error) }
+            indexes.withLock { $0.underWay[range.object] = nil }
+            flight?.land(try? outcome.get())
+            return try outcome.get()
+        }
+    }
+
+    private func fetchIndex(of range: RangeRecord) async throws(LogError) -> ObjectIndex {
         let bytes = try await get(range, range.indexPosition..<range.objectBytes)
         do throws(ObjectFormatError) {
             let index = try ObjectIndex.decode(indexAndFooter: bytes, indexPosition: range.indexPosition)
@@ -58,80 +75,40 @@ package final class ObjectReader: Sendable {
     /// Blocks of `stream` in `range` from the one that holds `offset`: at least one, then more while they fit in `bytesMax`.
     ///
     /// - Parameter fetchBytes: How much one GET may ask for where blocks are missing: what lies beyond `bytesMax` is read ahead.
-    /// - Returns: Empty if no block of the range ends above `offset`.
+    /// - Returns: Empty if no block of the range ends above `offset`. `missed` is the first offset for which this read had to begin a
+    ///   GET of its own.
     package func blocks(
         of stream: StreamID, in range: RangeRecord, from offset: Offset, bytesMax: Int, fetchBytes: Int, keepsBlocks: Bool = true
-    ) async throws(LogError) -> [DataBlock] {
+    ) async throws(LogError) -> (blocks: [DataBlock], missed: Offset?) {
         let entries = try await index(of: range).entries(of: stream, from: offset)
         var found: [DataBlock] = []
+        var missed: Offset?
         var bytes = 0
         var position = entries.startIndex
         while position < entries.endIndex, found.isEmpty || bytes + Int(entries[position].length) <= bytesMax {
             let entry = entries[position]
-            if let block = blocks.withLock({ $0.value(BlockKey(object: range.object, position: entry.position)) }) {
+            let fetched: [DataBlock]
+            switch claim(entries[position...], of: range, bytesMax: max(fetchBytes, Int(entry.length)), isShared: keepsBlocks) {
+            case .cached(let block): fetched = [block]
+            case .underWay(let flight):
+                // What failed for another is tried again.
+                guard let others = await flight.value else { continue }
+                fetched = others
+            case .own(let stretch, let flight):
+                missed = missed ?? entry.start
+                fetched = try await fetch(stretch, of: range, flight)
+            }
+            for block in fetched where block.start >= entry.start {
+                guard found.isEmpty || bytes + block.data.readableBytes <= bytesMax else { return (found, missed) }
                 found.append(block)
                 bytes += block.data.readableBytes
                 position += 1
-                continue
-            }
-            let last = stretch(entries[position...], of: range, bytesMax: max(fetchBytes, Int(entry.length)))
-            for block in try await fetch(entries[position..<last], of: range, keepsBlocks: keepsBlocks) {
-                guard found.isEmpty || bytes + block.data.readableBytes <= bytesMax else { return found }
-                found.append(block)
-                bytes += block.data.readableBytes
-            }
-            position = last
-        }
-        return found
-    }
-
-    /// End of the adjacent entries from the first on that are not cached and fit in one GET.
-    private func stretch(_ entries: ArraySlice<ObjectIndex.Entry>, of range: RangeRecord, bytesMax: Int) -> Int {
-        blocks.withLock { cache in
-            var end = entries.startIndex
-            var bytes: Int64 = 0
-            while end < entries.endIndex, bytes + entries[end].length <= Int64(bytesMax),
-                end == entries.startIndex
-                    || entries[end].position == entries[end - 1].position + entries[end - 1].length
-                        && cache.value(BlockKey(object: range.object, position: entries[end].position)) == nil
-            {
-                bytes += entries[end].length
-                end += 1
-            }
-            return max(end, entries.startIndex + 1)
-        }
-    }
-
-    private func fetch(_ entries: ArraySlice<ObjectIndex.Entry>, of range: RangeRecord, keepsBlocks: Bool) async throws(LogError)
-        -> [DataBlock]
-    {
-        guard let first = entries.first, let last = entries.last else { return [] }
-        let bytes = try await get(range, first.position..<last.position + last.length)
-        var fetched: [DataBlock] = []
-        for entry in entries {
-            guard
-                let slice = bytes.getSlice(at: bytes.readerIndex + Int(entry.position - first.position), length: Int(entry.length))
-            else {
-                throw corrupt(range, ObjectFormatError(position: entry.position, problem: "the object ends too early"))
-            }
-            do throws(ObjectFormatError) {
-                var block = try DataBlock(decoding: slice, entry: entry)
-                if keepsBlocks {
-                    // A slice keeps the whole answer alive: unless the block is nearly all of it, what is cached is copied to its size.
-                    if block.data.storageCapacity > block.data.readableBytes + block.data.readableBytes / 8 {
-                        block.data = ByteBuffer(copyToSizeOf: block.data)
-                    }
-                    keep(block, of: range.object, at: entry.position)
-                }
-                fetched.append(block)
-            } catch {
-                throw corrupt(range, error)
             }
         }
-        return fetched
+        return (found, missed)
     }
 
-    private func get(_ range: RangeRecord, _ bytes: Range<Int64>) async throws(LogError) -> ByteBuffer {
+    func get(_ range: RangeRecord, _ bytes: Range<Int64>) async throws(LogError) -> ByteBuffer {
         do throws(ObjectStoreError) {
             let answer = try await store.get(range.key, range: bytes)
             guard answer.readableBytes == bytes.count else {
@@ -150,7 +127,7 @@ package final class ObjectReader: Sendable {
         }
     }
 
-    private func corrupt(_ range: RangeRecord, _ error: ObjectFormatError) -> LogError {
+    func corrupt(_ range: RangeRecord, _ error: ObjectFormatError) -> LogError {
         LogError(.corruptLog, "the object \(range.key) in \(store.url) is damaged: \(error)", cause: error)
     }
 }
