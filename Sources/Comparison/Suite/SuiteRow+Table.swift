@@ -28,6 +28,12 @@ extension SuiteRow {
         }.with { $0.marks = cpu(1.5) },
         produce("produce-100b", "100 B records, 1 MB batches, acks=1") { $0.recordBytes = 100 }
             .with { $0.marks = cpu(0.6, shared: 1.2) },
+        // At full speed uploads fall behind on two cores; here all that is written is uploaded meanwhile.
+        produce("offload", "1 KB records, 1 MB batches, 200 MB/s, acks=1: uploads keep up") { $0.recordsPerSecond = 200_000 }.with {
+            $0.isQuick = false
+            $0.modes = ["isr", "tiered"]
+            $0.marks["tiered"] = cpu(0)["tiered"]
+        },
         produce("replicate-1mb", "3 brokers, RF 3, acks=all, 1 MB batches") { _ in }.with {
             $0.replicate()
             $0.marks = cpu(2.0, shared: 1.2)
