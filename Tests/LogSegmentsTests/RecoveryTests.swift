@@ -139,6 +139,23 @@ import Testing
         #expect(again.epochs.entries.map(\.startOffset.rawValue) == [0, 20, 50])
     }
 
+    /// Found by the cluster simulation: taken for the log's start, the first local segment's base would let the tier's records be deleted.
+    @Test func aLostLogStartIsNotAboveWhatMayBeInTheTier() throws {
+        let disk = try disk(1)
+        let log = try open(disk).log
+        try append(2, to: log)
+        try log.roll()
+        try append(1, to: log)
+        try log.removeSegments(at: MonotonicInstant(nanoseconds: 0), raisesLogStart: false) { (_) throws(SegmentError) in true }
+        func logStart(_ opening: LogOpening) throws -> Offset {
+            try SegmentedLog.open(
+                disk: disk.crash(.processKill), directory: "t-0", settings: SegmentSettings(), opening: opening
+            ).log.logStart
+        }
+        #expect(try logStart(LogOpening(startMayBeRemote: true)) == .zero)
+        #expect(try logStart(LogOpening()) == log.segments[0].baseOffset)
+    }
+
     @Test func aFirstBatchAfterATruncationToNothingHasNoIndexEntry() throws {
         let disk = try disk(1)
         let log = try open(disk).log
@@ -201,7 +218,7 @@ import Testing
         #expect(try offsets(log) == (0..<log.logEnd.rawValue / 2).map { $0 * 2 })
     }
 
-    /// Found by the fuzzer. The base offset lies outside a batch's CRC: a batch beyond the next segment's base, or beyond 64 bits, is
+    /// Found in review of what the fuzz target demands. The base offset lies outside a batch's CRC: a batch beyond the next segment's base, or beyond 64 bits, is
     /// damage.
     @Test(arguments: [Int64(1_000), Int64.max])
     func aBatchBeyondTheNextSegmentsBaseIsCutOff(_ baseOffset: Int64) throws {

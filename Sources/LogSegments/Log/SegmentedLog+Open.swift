@@ -69,7 +69,9 @@ extension SegmentedLog {
         }
         let stored = try? disk.readFile("\(directory)/\(LeaderEpochCheckpoint.fileName)")
         let epochs = stored.flatMap { LeaderEpochCheckpoint.decode($0) }
-        var logStart = opening.logStart ?? firstBase
+        // With nothing said of it, what lies below the first segment may yet be in the other tier: whoever leads raises the start to where it
+        // begins there. The first base would let the tier's records be deleted.
+        var logStart = opening.logStart ?? (opening.startMayBeRemote ? .zero : firstBase)
         if !opening.startMayBeRemote { logStart = max(logStart, firstBase) }
 
         let log = SegmentedLog(
