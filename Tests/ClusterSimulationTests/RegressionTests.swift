@@ -26,6 +26,8 @@ import Testing
             description: "a follower is told the log's end while the high watermark waits for it", mode: .tiered, seeds: [149, 195]),
         Finding(description: "a high watermark is never below what the volume has given to the tier", mode: .tiered, seeds: [720]),
         Finding(description: "an object put after the deletion of its topic is found", mode: .tiered, seeds: [1, 10, 13, 35]),
+        Finding(description: "an object put after the deletion of the last topic is found too", mode: .tiered, seeds: [211]),
+        Finding(description: "a lost log start is not taken to lie above what the tier holds", mode: .tiered, seeds: [549]),
     ]
 
     @Test(arguments: findings)

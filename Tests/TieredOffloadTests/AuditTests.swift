@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+import ClusterMetadata
 import LogEngine
 import LogModel
 import NIOCore
@@ -52,6 +53,32 @@ import TieredOffload
         #expect(try await bench.audit(repairs: true, grace: .seconds(60)).findings.map(\.isRemoved) == [true])
         #expect(bench.store.keys == kept)
         await broker.engine.shutdown()
+    }
+
+    /// Found by the cluster simulation: after the last topic's deletion the metadata name no object by which they know the store for theirs.
+    @Test func anObjectThatComesLateIsRemovedThoughNoOtherIsKnown() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        try await broker.fill(batches: 5)
+        try await broker.engine.settle()
+        let late = try #require(bench.store.keys.first { $0.hasSuffix(".log") })
+        try await broker.engine.delete(bench.partition, ownsSharedData: true)
+        await broker.engine.shutdown()
+
+        try await bench.store.put(late, ByteBuffer(string: "late"))
+        let foreign = TierKey.objects + "other-\(TopicID(high: 1, low: 1))/0/00000000000000000000-1.log"
+        try await bench.store.put(foreign, ByteBuffer(string: "another cluster's"))
+        bench.world.clock.advance(by: .seconds(61))
+        let report = try await bench.audit(repairs: true, grace: .seconds(60))
+        #expect(report.findings.filter(\.isRemoved).map(\.key) == [late] && report.refusal != nil)
+        #expect(bench.store.keys == [foreign])
+
+        func remembered() async throws -> Int { try await bench.metadata.list(prefix: TierKey.metadata).values.count }
+        let now = Timestamp(bench.world.clock.wallMilliseconds())
+        try await TierAudit.forgetDeletions(in: bench.metadata, before: Timestamp(now.rawValue - 62_000))
+        #expect(try await remembered() == 1)
+        try await TierAudit.forgetDeletions(in: bench.metadata, before: now)
+        #expect(try await remembered() == 0)
     }
 
     @Test(arguments: [".log", ".indexes", ".manifest"]) func aLostObjectIsNamedByItsOffsets(suffix: String) async throws {

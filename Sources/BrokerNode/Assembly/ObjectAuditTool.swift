@@ -4,6 +4,7 @@
 
 internal import ClusterMetadata
 package import Foundation
+internal import LogModel
 internal import Metering
 package import ObjectStore
 internal import RuntimeEnvironment
@@ -66,6 +67,9 @@ package enum ObjectAuditTool {
             modes: try result.get())
     }
 
+    /// That a partition was deleted is remembered for so long, and the grace: what comes later than that nobody waits for.
+    private static let deletionMemory = Duration.seconds(24 * 3_600)
+
     static func modes(
         store: any ObjectStore, metadata: any MetadataStore, clock: any Clock, repairs: Bool, grace: Duration
     ) async throws -> [ObjectAuditReport] {
@@ -74,9 +78,14 @@ package enum ObjectAuditTool {
             store, mode: "tiered", prefixes: TierAudit.prefixes, graceMilliseconds: grace.inMilliseconds, nowMilliseconds: now)
         let shared = ObjectAudit(
             store, mode: "shared", prefixes: SharedAudit.prefixes, graceMilliseconds: grace.inMilliseconds, nowMilliseconds: now)
-        return [
+        let reports = [
             try await tiered.run(repairs: repairs) { try await TierAudit.expectations(in: metadata) },
             try await shared.run(repairs: repairs) { try await SharedAudit.expectations(in: metadata, clock: clock) },
         ]
+        if repairs {
+            let bound = now - deletionMemory.inMilliseconds - grace.inMilliseconds
+            try await TierAudit.forgetDeletions(in: metadata, before: Timestamp(bound))
+        }
+        return reports
     }
 }

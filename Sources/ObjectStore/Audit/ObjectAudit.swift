@@ -75,7 +75,7 @@ public struct ObjectAudit: Sendable {
             report.findings.append(ObjectFinding(.orphan, object.key, bytes: object.size, ageSeconds: Double(age) / 1_000))
         }
         report.findings += try await confirmed(missing: unseen, differing: differing, expectations)
-        if repairs { try await repair(&report, knownObjects: knownObjects) }
+        if repairs { try await repair(&report, knownObjects: knownObjects, after) }
         report.findings.sort { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
         return report
     }
@@ -112,15 +112,15 @@ public struct ObjectAudit: Sendable {
         return findings
     }
 
-    private func repair(_ report: inout ObjectAuditReport, knownObjects: Int) async throws {
+    /// Orphans are removed where the metadata know another object of the store, or have known these: else both may be other clusters'.
+    private func repair(_ report: inout ObjectAuditReport, knownObjects: Int, _ expectations: ObjectExpectations) async throws {
         let orphans = report.findings.indices.filter { report.findings[$0].kind == .orphan }
-        guard !orphans.isEmpty else { return }
-        guard knownObjects > 0 else {
+        let ours = knownObjects > 0 ? orphans : orphans.filter { expectations.knew(report.findings[$0].key) }
+        if ours.count < orphans.count {
             report.refusal =
-                "none of the \(report.objects) \(mode) objects is known to this metadata store, which may be another cluster's; nothing was removed"
-            return
+                "of the \(report.objects) \(mode) objects none is known to this metadata store, which may be another cluster's; \(orphans.count - ours.count) were left where they are"
         }
-        var rest = orphans[...]
+        var rest = ours[...]
         while !rest.isEmpty {
             let some = rest.prefix(Self.deleteBatch)
             rest = rest.dropFirst(some.count)

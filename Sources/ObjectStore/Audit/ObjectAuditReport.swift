@@ -29,10 +29,16 @@ public struct ObjectExpectations: Sendable {
     public var objects: [String: ObjectExpectation] = [:]
     /// Whatever lies below these is announced: objects that have no record each, as a live broker's write-ahead log.
     public var announcedPrefixes: [String] = []
+    /// Directories (keys up to their last slash) of what was deleted: an object in one is this cluster's, and nobody's any more.
+    public var formerDirectories: Set<String> = []
 
     public init() {}
 
     func knows(_ key: String) -> Bool { objects[key] != nil || announcedPrefixes.contains { key.hasPrefix($0) } }
+
+    func knew(_ key: String) -> Bool {
+        !formerDirectories.isEmpty && key.lastIndex(of: "/").map { formerDirectories.contains(String(key[...$0])) } ?? false
+    }
 }
 
 /// A stretch of a partition.

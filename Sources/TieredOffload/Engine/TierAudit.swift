@@ -4,7 +4,7 @@
 
 public import ClusterMetadata
 public import LogEngine
-internal import LogModel
+public import LogModel
 public import ObjectStore
 
 /// What the `tiered` engine's metadata say of its objects, for an audit from outside any broker.
@@ -15,7 +15,8 @@ public enum TierAudit {
     /// Every object the metadata know, by key.
     public static func expectations(in store: any MetadataStore) async throws(LogError) -> ObjectExpectations {
         var expected: [String: ObjectExpectation] = [:]
-        for entry in try await TierMetadata(store: store).allSegments() {
+        let known = try await TierMetadata(store: store).all()
+        for entry in known.segments {
             let segment = entry.segment
             switch segment.state {
             case .copyStarted: for key in TierKey.all(segment) { expected[key] = ObjectExpectation(.announced) }
@@ -35,6 +36,13 @@ public enum TierAudit {
         }
         var all = ObjectExpectations()
         all.objects = expected
+        all.formerDirectories = Set(known.deletions.map { TierKey.objects(of: $0.partition) })
         return all
+    }
+
+    /// Forgets what was deleted before `bound`, by the wall clock: nothing of it can come any more.
+    public static func forgetDeletions(in store: any MetadataStore, before bound: Timestamp) async throws(LogError) {
+        let metadata = TierMetadata(store: store)
+        for deletion in try await metadata.all().deletions where deletion.deletedAt < bound { try await metadata.forget(deletion) }
     }
 }

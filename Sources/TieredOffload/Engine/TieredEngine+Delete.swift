@@ -11,7 +11,8 @@ internal import RuntimeEnvironment
 internal import Synchronization
 
 extension TieredEngine {
-    /// The shared part goes in an order that a second call can take up: nobody may write any more, objects, records.
+    /// The shared part goes in an order that a second call can take up: nobody may write any more, objects, records; that it was deleted is
+    /// remembered (``TierAudit/forgetDeletions(in:before:)``).
     public func delete(_ partition: PartitionID, ownsSharedData: Bool) async throws(LogError) {
         let held = state.withLock { state in
             state.gates[partition] = nil
@@ -21,12 +22,15 @@ extension TieredEngine {
         held?.stop()
         try await tail.delete(partition, ownsSharedData: ownsSharedData)
         guard ownsSharedData else { return }
-        try await parts.metadata.retire(partition, by: parts.broker)
-        let recorded = try await parts.metadata.segments(of: partition).segments.flatMap { TierKey.all($0.segment) }
-        do throws(ObjectStoreError) { try await removeObjects(of: partition, recorded) } catch {
+        let now = Timestamp(parts.environment.clock.wallMilliseconds())
+        try await parts.metadata.retire(partition, by: parts.broker, at: now)
+        let recorded = try await parts.metadata.segments(of: partition).segments
+        do throws(ObjectStoreError) {
+            try await removeObjects(of: partition, recorded.flatMap { TierKey.all($0.segment) })
+        } catch {
             throw LogError(.notAvailable, "\(partition): its objects could not be deleted; it is tried again", cause: error)
         }
-        _ = try await parts.metadata.commit([], [.deletePrefix(TierKey.segments(of: partition))])
+        if !recorded.isEmpty { _ = try await parts.metadata.commit([], recorded.map { .delete($0.key) }) }
         removeLatecomers(of: partition)
     }
 

@@ -49,7 +49,7 @@ extension TieredEngine {
 
     private func distribute(_ batch: [MetadataChange]) {
         var changes: [PartitionID: [MetadataChange]] = [:]
-        for change in batch where !change.key.hasSuffix("/leader") {
+        for change in batch where !change.key.hasSuffix(TierKey.claimSuffix) {
             guard let (topicID, partition) = TierKey.partition(of: change.key) else { continue }
             changes[PartitionID(topicID: topicID, topic: "", partition: partition), default: []].append(change)
         }

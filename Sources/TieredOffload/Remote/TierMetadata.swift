@@ -13,8 +13,12 @@ internal import LogModel
 struct TierClaim: Codable, Hashable, Sendable {
     var broker: BrokerID
     var leaderEpoch: LeaderEpoch
-    /// The partition is being deleted: nobody may claim it again.
+    /// The partition is being deleted, or is deleted: nobody may claim it again.
     var isDeleted = false
+    /// Of a deleted partition: its topic's name, which is in its objects' keys.
+    var topic: String?
+    /// Of a deleted partition: when, by the deleter's wall clock.
+    var deletedAt: Timestamp?
 }
 
 /// Reads and writes the engine's records in the metadata store. Holds no state.
@@ -53,10 +57,17 @@ struct TierMetadata: Sendable {
         throw LogError(.notAvailable, "\(partition): the claim to its tier lost \(Self.attemptsMax) races; it is tried again later")
     }
 
-    /// Ends all claims to a partition that is being deleted.
-    func retire(_ partition: PartitionID, by broker: BrokerID) async throws(LogError) {
-        let claim = TierClaim(broker: broker, leaderEpoch: LeaderEpoch(.max), isDeleted: true)
+    /// Ends all claims to a partition that is being deleted. The record outlives the deletion: by it an object that is put late is known for
+    /// one of this cluster's, until ``forget(_:)``.
+    func retire(_ partition: PartitionID, by broker: BrokerID, at now: Timestamp) async throws(LogError) {
+        let claim = TierClaim(
+            broker: broker, leaderEpoch: LeaderEpoch(.max), isDeleted: true, topic: partition.topic, deletedAt: now)
         _ = try await commit([], [.put(TierKey.claim(partition), Self.encode(claim))])
+    }
+
+    /// Deletes the record of a deletion, unless it has been repeated since.
+    func forget(_ deletion: TierDeletion) async throws(LogError) {
+        _ = try await commit([.revision(deletion.key, deletion.revision)], [.delete(deletion.key)])
     }
 
     /// The partition's segments in all states, each with the revision of its record, and the store's revision.
@@ -68,13 +79,34 @@ struct TierMetadata: Sendable {
 
     private func segments(below prefix: String) async throws(LogError) -> (segments: [VersionedSegment], revision: Int64) {
         let listed = try await attempt { () throws(MetadataStoreError) in try await store.list(prefix: prefix) }
-        var segments: [VersionedSegment] = []
-        for value in listed.values where !value.key.hasSuffix("/leader") {
-            segments.append(
-                VersionedSegment(
-                    key: value.key, segment: try Self.decode(value, as: RemoteSegment.self), revision: value.modRevision))
+        return (try Self.segments(listed.values), listed.revision)
+    }
+
+    /// Every partition's segments, and the deletions that are remembered, of one moment.
+    func all() async throws(LogError) -> (segments: [VersionedSegment], deletions: [TierDeletion]) {
+        let listed = try await attempt { () throws(MetadataStoreError) in try await store.list(prefix: TierKey.metadata) }
+        var deletions: [TierDeletion] = []
+        for value in listed.values where value.key.hasSuffix(TierKey.claimSuffix) {
+            let claim = try Self.decode(value, as: TierClaim.self)
+            guard claim.isDeleted, let topic = claim.topic, let deletedAt = claim.deletedAt,
+                let place = TierKey.partition(of: value.key)
+            else { continue }
+            deletions.append(
+                TierDeletion(
+                    key: value.key, revision: value.modRevision,
+                    partition: PartitionID(topicID: place.topicID, topic: topic, partition: place.partition),
+                    deletedAt: deletedAt))
         }
-        return (segments, listed.revision)
+        return (try Self.segments(listed.values), deletions)
+    }
+
+    private static func segments(_ values: [StoredValue]) throws(LogError) -> [VersionedSegment] {
+        var segments: [VersionedSegment] = []
+        for value in values where !value.key.hasSuffix(TierKey.claimSuffix) {
+            segments.append(
+                VersionedSegment(key: value.key, segment: try decode(value, as: RemoteSegment.self), revision: value.modRevision))
+        }
+        return segments
     }
 
     /// - Returns: The revision at which it was done; nil if a condition did not hold.
@@ -119,4 +151,12 @@ struct VersionedSegment: Sendable {
     var key: String
     var segment: RemoteSegment
     var revision: Int64
+}
+
+/// A partition that was deleted, as its last claim remembers it.
+struct TierDeletion: Sendable {
+    var key: String
+    var revision: Int64
+    var partition: PartitionID
+    var deletedAt: Timestamp
 }

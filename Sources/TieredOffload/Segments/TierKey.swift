@@ -20,7 +20,8 @@ package enum TierKey {
     package static func segments(of partition: PartitionID) -> String {
         "\(metadata)\(partition.topicID.hex)/\(partition.partition)/"
     }
-    package static func claim(_ partition: PartitionID) -> String { segments(of: partition) + "leader" }
+    package static func claim(_ partition: PartitionID) -> String { segments(of: partition) + claimSuffix.dropFirst() }
+    static let claimSuffix = "/leader"
     package static func segment(_ id: String, at base: Offset, of partition: PartitionID) -> String {
         segments(of: partition) + name(id, base)
     }
