@@ -32,13 +32,9 @@ package final class ObjectWAL: WALWriter {
     }
 
     private struct State {
-        var queue: Deque<WALAppend> = []
-        var queuedBytes = 0
-        /// Queued, being put, or put and waiting for the lease or for an earlier object. Limited by `walQueueBytesMax`.
-        var outstandingBytes = 0
-        var nextSequence: UInt64 = 0
+        var queue = WALQueue()
         var nextNumber: Int64 = 0
-        /// Not acknowledged, by number.
+        /// Not acknowledged, by number. None once the log has ended.
         var flights: Deque<Flight> = []
         var isTimerSet = false
         /// When the last object began.
@@ -48,7 +44,6 @@ package final class ObjectWAL: WALWriter {
         /// Needed until all their appends are in committed objects, by number.
         var live: Deque<LiveObject> = []
         var liveBytes: Int64 = 0
-        var failure: LogError?
         var isRecheckingLease = false
         var leaseRechecks = 0
         /// Numbers let go and still in the store, or perhaps so.
@@ -105,29 +100,18 @@ package final class ObjectWAL: WALWriter {
 
     package func refusal(ofBytes bytes: Int) -> LogError? {
         state.withLock { state in
-            if let failure = state.failure { return failure }
-            guard state.outstandingBytes + bytes <= settings.walQueueBytesMax || state.outstandingBytes == 0 else {
-                return LogError(
-                    .overloaded,
-                    "the write-ahead log in \(store.url) has \(state.outstandingBytes) bytes waiting; try again when the store has taken them"
-                )
-            }
-            return nil
+            state.queue.refusal(
+                ofBytes: bytes, max: settings.walQueueBytesMax, place: "in \(store.url)", remedy: "the store has taken them")
         }
     }
 
     @discardableResult
     package func enqueue(_ append: WALAppend) throws(LogError) -> UInt64 {
         let (sequence, setsTimer, starts) = try state.withLock { state throws(LogError) in
-            if let failure = state.failure { throw failure }
-            let sequence = state.nextSequence
-            state.nextSequence += 1
-            state.queue.append(append)
-            state.queuedBytes += append.body.readableBytes
-            state.outstandingBytes += append.body.readableBytes
+            let sequence = try state.queue.enqueue(append)
             let setsTimer = !state.isTimerSet
             state.isTimerSet = true
-            return (sequence, setsTimer, state.queuedBytes >= settings.walObjectBatchBytes)
+            return (sequence, setsTimer, state.queue.queuedBytes >= settings.walObjectBatchBytes)
         }
         if setsTimer { setTimer() }
         if starts { start() }
@@ -154,8 +138,8 @@ package final class ObjectWAL: WALWriter {
     private func start() {
         let (groups, isFull) = state.withLock { state in
             var groups: [WALObjectGroup] = []
-            while state.failure == nil, state.flights.count < Self.putsMax, !state.queue.isEmpty,
-                state.isDue || state.queuedBytes >= settings.walObjectBatchBytes
+            while !state.queue.isEmpty, state.flights.count < Self.putsMax,
+                state.isDue || state.queue.queuedBytes >= settings.walObjectBatchBytes
             {
                 // The store has no limit, but what is not committed is kept in memory too.
                 guard state.liveBytes < settings.walCapacityBytes else { return (groups, true) }
@@ -170,14 +154,13 @@ package final class ObjectWAL: WALWriter {
     private func takeGroup(from state: inout State) -> WALObjectGroup {
         var taken: [WALAppend] = []
         var bytes = 0
-        while let next = state.queue.first, taken.isEmpty || bytes + next.body.readableBytes <= settings.walObjectBatchBytes {
-            bytes += next.body.readableBytes
-            taken.append(state.queue.removeFirst())
+        while let next = state.queue.nextBodyBytes, taken.isEmpty || bytes + next <= settings.walObjectBatchBytes {
+            bytes += next
+            taken.append(state.queue.takeNext())
         }
-        state.queuedBytes -= bytes
         if state.queue.isEmpty { state.isDue = false }
         let group = WALObjectGroup(
-            state.nextNumber, taken, lastSequence: state.nextSequence - UInt64(state.queue.count) - 1, broker: broker, epoch: epoch)
+            state.nextNumber, taken, lastSequence: state.queue.lastTakenSequence, broker: broker, epoch: epoch)
         state.nextNumber += 1
         state.lastStart = environment.clock.now()
         state.flights.append(Flight(group: group))
@@ -237,23 +220,19 @@ package final class ObjectWAL: WALWriter {
             guard leaseHolds() else { return recheckLease() }
             let group = state.withLock { state -> WALObjectGroup? in
                 state.leaseRechecks = 0
-                guard state.failure == nil, state.flights.first?.isDurable == true else { return nil }
+                guard state.flights.first?.isDurable == true else { return nil }
                 let group = state.flights.removeFirst().group
-                state.outstandingBytes -= group.bodyBytes
+                state.queue.acknowledged(bytes: group.bodyBytes)
                 return group
             }
             guard let group else { return start() }
-            for placed in group.appends { placed.append.client.appendDurable(placed.append.offsets, position: placed.position) }
-            guard let start = group.appends.first?.position else { continue }
-            for placed in group.appends where placed.append.client.groupMark.isFirst(ofGroup: start) {
-                placed.append.client.groupEnded()
-            }
+            group.appends.tellDurable()
         }
     }
 
     private func recheckLease() {
         let rechecks = state.withLock { state -> Int? in
-            guard !state.isRecheckingLease, state.flights.first?.isDurable == true, state.failure == nil else { return nil }
+            guard !state.isRecheckingLease, state.flights.first?.isDurable == true else { return nil }
             state.isRecheckingLease = true
             state.leaseRechecks += 1
             return state.leaseRechecks
@@ -271,11 +250,11 @@ package final class ObjectWAL: WALWriter {
 
     // MARK: Trimming
 
-    package var nextSequence: UInt64 { state.withLock { $0.nextSequence } }
+    package var nextSequence: UInt64 { state.withLock { $0.queue.nextSequence } }
 
     package func release(before sequence: UInt64) {
         let starts = state.withLock { state in
-            guard state.failure == nil else { return false }
+            guard state.queue.failure == nil else { return false }
             // What is not acknowledged is still being put, and would come into the store behind its deletion.
             let bound = state.flights.first?.group.number ?? .max
             while let first = state.live.first, first.lastSequence < sequence, first.number < bound {
@@ -336,19 +315,15 @@ package final class ObjectWAL: WALWriter {
 
     // MARK: Ending
 
-    package var failure: LogError? { state.withLock { $0.failure } }
+    package var failure: LogError? { state.withLock { $0.queue.failure } }
 
     package func fail(_ error: LogError) {
-        let clients = state.withLock { state -> [any WALClient] in
-            guard state.failure == nil else { return [] }
-            state.failure = error
-            let clients = state.flights.flatMap { $0.group.appends.map(\.append.client) } + state.queue.map(\.client)
-            state.queue.removeAll()
-            state.flights.removeAll()
-            return clients
+        let clients = state.withLock { state -> [any WALClient]? in
+            guard let queued = state.queue.end(error) else { return nil }
+            defer { state.flights.removeAll() }
+            return state.flights.flatMap { $0.group.appends.map(\.append.client) } + queued
         }
-        var told: Set<ObjectIdentifier> = []
-        for client in clients where told.insert(ObjectIdentifier(client)).inserted { client.appendFailed(error) }
+        clients?.tell(error)
     }
 
     package func close() async {

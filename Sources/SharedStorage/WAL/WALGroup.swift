@@ -13,13 +13,13 @@ struct WALGroup {
         var buffers: [ByteBuffer]
     }
 
-    let appends: [WriteAheadLog.PlacedAppend]
+    let appends: [PlacedAppend]
     let extents: [Extent]
 
     /// Bodies below this are copied next to their headers, so that a group of many small appends is one buffer and not thousands.
     private static let copyBelow = 4096
 
-    init(appends: [WriteAheadLog.PlacedAppend], paddings: [Range<Int64>], start: Int64, capacity: Int64, epoch: BrokerEpoch) {
+    init(appends: [PlacedAppend], paddings: [Range<Int64>], start: Int64, capacity: Int64, epoch: BrokerEpoch) {
         self.appends = appends
         var writer = ExtentWriter(
             capacity: capacity, start: paddings.first.map { min($0.lowerBound, start) } ?? start,

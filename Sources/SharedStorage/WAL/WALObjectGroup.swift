@@ -8,7 +8,7 @@ internal import NIOCore
 /// The appends of one object of the object WAL, placed.
 struct WALObjectGroup {
     let number: Int64
-    let appends: [WriteAheadLog.PlacedAppend]
+    let appends: [PlacedAppend]
     let lastSequence: UInt64
     let bodyBytes: Int
     /// Of the whole object.
@@ -24,7 +24,7 @@ struct WALObjectGroup {
         var offset = WALObjectHeader.size
         self.appends = appends.map { append in
             defer { offset += Int(WALRecordHeader.span(ofBody: append.body.readableBytes)) }
-            return WriteAheadLog.PlacedAppend(
+            return PlacedAppend(
                 append: append, position: WALObjectHeader.position(ofObject: number, at: offset))
         }
         bodyBytes = appends.reduce(0) { $0 + $1.body.readableBytes }

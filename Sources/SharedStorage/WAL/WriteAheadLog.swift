@@ -4,49 +4,10 @@
 
 internal import DequeModule
 package import LogEngine
-package import LogModel
-package import NIOCore
+internal import LogModel
+internal import NIOCore
 package import RuntimeEnvironment
 internal import Synchronization
-
-/// Who is told what became of an append. Called on the WAL's thread, in the order of the ring.
-package protocol WALClient: AnyObject, Sendable {
-    /// The record at `position` is synced and this broker still holds its lease: the append may be acknowledged.
-    func appendDurable(_ offsets: Range<Offset>, position: Int64)
-    /// Nothing more of this client's will become durable.
-    func appendFailed(_ error: LogError)
-    /// After the last record of a group that held some of this client's.
-    func groupEnded()
-    /// For the log alone.
-    var groupMark: WALGroupMark { get }
-}
-
-/// Says which of a client's appends is its first in a group, without a set of those seen. Belongs to one client of one log.
-package final class WALGroupMark: Sendable {
-    private let last = Atomic<Int64>(-1)
-
-    package init() {}
-
-    /// Whether this is the first call for the group that begins at `position`. On the log's thread only.
-    func isFirst(ofGroup position: Int64) -> Bool { last.exchange(position, ordering: .relaxed) != position }
-}
-
-/// One partition's batches on their way into the ring.
-package struct WALAppend: Sendable {
-    package var stream: StreamID
-    package var leaderEpoch: LeaderEpoch
-    package var offsets: Range<Offset>
-    package var body: ByteBuffer
-    package var client: any WALClient
-
-    package init(stream: StreamID, leaderEpoch: LeaderEpoch, offsets: Range<Offset>, body: ByteBuffer, client: any WALClient) {
-        self.stream = stream
-        self.leaderEpoch = leaderEpoch
-        self.offsets = offsets
-        self.body = body
-        self.client = client
-    }
-}
 
 /// A broker's write-ahead log: a ring in one preallocated file, with group commit.
 ///
@@ -55,29 +16,20 @@ package struct WALAppend: Sendable {
 /// good, since what the medium holds after it is unknown.
 package final class WriteAheadLog: Sendable {
     private struct State {
-        var queue: Deque<WALAppend> = []
-        /// Queued, being written, or synced and waiting for the lease. Limited by `walQueueBytesMax`.
-        var outstandingBytes = 0
-        var nextSequence: UInt64 = 0
+        var queue = WALQueue()
         var isCommitQueued = false
         /// The ring had no room for the next record: a trim resumes the commits.
         var isStalled = false
         var isRecheckingLease = false
         /// Since the lease held last.
         var leaseRechecks = 0
-        var failure: LogError?
         var ring: WALRing
         var header: WALHeader
-        /// Synced, not yet acknowledged: the lease did not hold.
+        /// Synced, not yet acknowledged: the lease did not hold. None once the log has ended.
         var unacknowledged: Deque<[PlacedAppend]> = []
         /// What `release` has asked for and the header does not say yet.
         var wantedTrim: Int64?
         var isTrimQueued = false
-    }
-
-    struct PlacedAppend {
-        var append: WALAppend
-        var position: Int64
     }
 
     package let path: String
@@ -116,14 +68,8 @@ package final class WriteAheadLog: Sendable {
 
     package func refusal(ofBytes bytes: Int) -> LogError? {
         state.withLock { state in
-            if let failure = state.failure { return failure }
-            guard state.outstandingBytes + bytes <= settings.walQueueBytesMax || state.outstandingBytes == 0 else {
-                return LogError(
-                    .overloaded,
-                    "the write-ahead log \(path) has \(state.outstandingBytes) bytes waiting; try again when uploads have made room"
-                )
-            }
-            return nil
+            state.queue.refusal(
+                ofBytes: bytes, max: settings.walQueueBytesMax, place: path, remedy: "uploads have made room")
         }
     }
 
@@ -134,11 +80,7 @@ package final class WriteAheadLog: Sendable {
     @discardableResult
     package func enqueue(_ append: WALAppend) throws(LogError) -> UInt64 {
         let (sequence, starts) = try state.withLock { state throws(LogError) in
-            if let failure = state.failure { throw failure }
-            let sequence = state.nextSequence
-            state.nextSequence += 1
-            state.queue.append(append)
-            state.outstandingBytes += append.body.readableBytes
+            let sequence = try state.queue.enqueue(append)
             let starts = !state.isCommitQueued && !state.isStalled
             if starts { state.isCommitQueued = true }
             return (sequence, starts)
@@ -156,7 +98,7 @@ package final class WriteAheadLog: Sendable {
     private func commitGroup() {
         let step = state.withLock { state -> Step in
             state.isCommitQueued = false
-            guard state.failure == nil, !state.queue.isEmpty else { return .idle }
+            guard !state.queue.isEmpty else { return .idle }
             return Self.takeGroup(from: &state, bytesMax: settings.walGroupBytesMax)
         }
         switch step {
@@ -173,15 +115,15 @@ package final class WriteAheadLog: Sendable {
                     "the write-ahead log \(path) could not be written or synced; restart the broker once its volume is sound",
                     cause: error)
                 fail(failure)
-                return Self.tell(failure, to: group.appends.map(\.append.client))
+                return group.appends.map(\.append.client).tell(failure)
             }
             let (isUnderPressure, failure) = state.withLock { state in
                 // Ended while the group was being written: whether it is durable does not matter, nobody is told that it is.
-                if let failure = state.failure { return (false, Optional(failure)) }
+                if let failure = state.queue.failure { return (false, Optional(failure)) }
                 state.unacknowledged.append(group.appends)
                 return (Double(state.ring.heldBytes) > Double(state.ring.capacity) * settings.walPressureShare, nil)
             }
-            if let failure { return Self.tell(failure, to: group.appends.map(\.append.client)) }
+            if let failure { return group.appends.map(\.append.client).tell(failure) }
             if isUnderPressure { pressure() }
             acknowledge()
             commitAgainIfNeeded()
@@ -193,40 +135,29 @@ package final class WriteAheadLog: Sendable {
         let start = state.ring.nextGroupStart
         var cursor = start
         var taken: [PlacedAppend] = []
-        taken.reserveCapacity(Self.countWithin(bytesMax, of: state.queue))
+        taken.reserveCapacity(state.queue.count(within: bytesMax))
         var paddings: [Range<Int64>] = []
         var bytes = 0
-        while let next = state.queue.first, taken.isEmpty || bytes + next.body.readableBytes <= bytesMax {
-            let span = WALRecordHeader.span(ofBody: next.body.readableBytes)
+        while let next = state.queue.nextBodyBytes, taken.isEmpty || bytes + next <= bytesMax {
+            let span = WALRecordHeader.span(ofBody: next)
             guard let placement = state.ring.place(span: span, at: cursor) else { break }
             if let padding = placement.padding { paddings.append(padding) }
-            taken.append(PlacedAppend(append: state.queue.removeFirst(), position: placement.position))
+            taken.append(PlacedAppend(append: state.queue.takeNext(), position: placement.position))
             cursor = placement.position + span
-            bytes += next.body.readableBytes
+            bytes += next
         }
         guard !taken.isEmpty else {
             state.isStalled = true
             return .stalled
         }
-        let lastSequence = state.nextSequence - UInt64(state.queue.count) - 1
-        state.ring.groupPlaced(start: start, lastSequence: lastSequence, bodyBytes: Int64(bytes))
+        state.ring.groupPlaced(start: start, lastSequence: state.queue.lastTakenSequence, bodyBytes: Int64(bytes))
         return .write(
             WALGroup(appends: taken, paddings: paddings, start: start, capacity: state.ring.capacity, epoch: state.header.epoch))
     }
 
-    /// How many appends make a group, if the ring has room.
-    private static func countWithin(_ bytesMax: Int, of queue: Deque<WALAppend>) -> Int {
-        var bytes = 0
-        let beyond = queue.firstIndex { append in
-            bytes += append.body.readableBytes
-            return bytes > bytesMax
-        }
-        return max(1, beyond ?? queue.count)
-    }
-
     private func commitAgainIfNeeded() {
         let again = state.withLock { state in
-            guard state.failure == nil, !state.queue.isEmpty, !state.isCommitQueued, !state.isStalled else { return false }
+            guard !state.queue.isEmpty, !state.isCommitQueued, !state.isStalled else { return false }
             state.isCommitQueued = true
             return true
         }
@@ -244,25 +175,18 @@ package final class WriteAheadLog: Sendable {
             guard leaseHolds() else { return recheckLease() }
             let group = state.withLock { state -> [PlacedAppend]? in
                 state.leaseRechecks = 0
-                guard state.failure == nil, let group = state.unacknowledged.popFirst() else { return nil }
-                state.outstandingBytes -= group.reduce(0) { $0 + $1.append.body.readableBytes }
+                guard let group = state.unacknowledged.popFirst() else { return nil }
+                state.queue.acknowledged(bytes: group.reduce(0) { $0 + $1.append.body.readableBytes })
                 return group
             }
             guard let group else { return }
-            for placed in group { placed.append.client.appendDurable(placed.append.offsets, position: placed.position) }
-            guard let start = group.first?.position else { continue }
-            for placed in group where placed.append.client.groupMark.isFirst(ofGroup: start) { placed.append.client.groupEnded() }
+            group.tellDurable()
         }
-    }
-
-    private static func tell(_ failure: LogError, to clients: [any WALClient]) {
-        var told: Set<ObjectIdentifier> = []
-        for client in clients where told.insert(ObjectIdentifier(client)).inserted { client.appendFailed(failure) }
     }
 
     private func recheckLease() {
         let rechecks = state.withLock { state -> Int? in
-            guard !state.isRecheckingLease, !state.unacknowledged.isEmpty, state.failure == nil else { return nil }
+            guard !state.isRecheckingLease, !state.unacknowledged.isEmpty else { return nil }
             state.isRecheckingLease = true
             state.leaseRechecks += 1
             return state.leaseRechecks
@@ -280,13 +204,13 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: Trimming
 
-    package var nextSequence: UInt64 { state.withLock { $0.nextSequence } }
+    package var nextSequence: UInt64 { state.withLock { $0.queue.nextSequence } }
 
     /// Lets go of appends numbered below `sequence`, all of which are in committed objects. Their room is free once the header
     /// that says so is on the medium.
     package func release(before sequence: UInt64) {
         let starts = state.withLock { state in
-            guard state.failure == nil, let trim = state.ring.release(before: sequence) else { return false }
+            guard state.queue.failure == nil, let trim = state.ring.release(before: sequence) else { return false }
             state.wantedTrim = trim
             guard !state.isTrimQueued else { return false }
             state.isTrimQueued = true
@@ -298,7 +222,7 @@ package final class WriteAheadLog: Sendable {
     private func writeTrim(isClean: Bool) {
         let header = state.withLock { state -> WALHeader? in
             state.isTrimQueued = false
-            guard state.failure == nil else { return nil }
+            guard state.queue.failure == nil else { return nil }
             guard let trim = state.wantedTrim ?? (isClean ? state.ring.trimPosition : nil) else { return nil }
             state.wantedTrim = nil
             state.header.trimPosition = trim
@@ -323,19 +247,16 @@ package final class WriteAheadLog: Sendable {
     // MARK: Ending
 
     /// Why the log no longer writes; nil while it does.
-    package var failure: LogError? { state.withLock { $0.failure } }
+    package var failure: LogError? { state.withLock { $0.queue.failure } }
 
     /// Ends the log: nothing more is written or acknowledged. The first reason counts.
     package func fail(_ error: LogError) {
         let clients = state.withLock { state -> [any WALClient]? in
-            guard state.failure == nil else { return nil }
-            state.failure = error
-            let clients = state.unacknowledged.flatMap { $0.map(\.append.client) } + state.queue.map(\.client)
-            state.queue.removeAll()
-            state.unacknowledged.removeAll()
-            return clients
+            guard let queued = state.queue.end(error) else { return nil }
+            defer { state.unacknowledged.removeAll() }
+            return state.unacknowledged.flatMap { $0.map(\.append.client) } + queued
         }
-        Self.tell(error, to: clients ?? [])
+        clients?.tell(error)
     }
 
     /// Waits for the jobs queued so far, marks the log as cleanly closed if nothing in it is live, and closes the file.
