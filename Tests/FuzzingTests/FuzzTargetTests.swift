@@ -10,7 +10,7 @@ import Testing
 /// Every decoder over the kept corpus and a counted number of mutations of it; for hours of it there is `Scripts/fuzz.sh`.
 @Suite struct FuzzTargetTests {
     /// Per target and seed.
-    private static let mutations = 1_500
+    private static let mutations = Mutator.count(1_500)
 
     @Test(arguments: FuzzTarget.allCases)
     func theCorpusBreaksNoProperty(_ target: FuzzTarget) throws {

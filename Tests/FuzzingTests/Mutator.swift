@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+import Foundation
 import RuntimeEnvironment
 import SimulationKit
 
@@ -13,6 +14,11 @@ struct Mutator {
     init(seed: UInt64, corpus: [[UInt8]]) {
         random = SeededRandomSource(seed: seed)
         self.corpus = corpus
+    }
+
+    /// How many inputs a seed makes: `usual`, unless the environment's `NINEFOLD_FUZZ_RUNS` says otherwise.
+    static func count(_ usual: Int) -> Int {
+        ProcessInfo.processInfo.environment["NINEFOLD_FUZZ_RUNS"].flatMap { Int($0) } ?? usual
     }
 
     /// One of the corpus, changed one to eight times.
@@ -56,4 +62,9 @@ struct Mutator {
             bytes[at + index] = UInt8(truncatingIfNeeded: value >> Int64(8 * (width - 1 - index)))
         }
     }
+}
+
+/// The corpus as it is, then `count` inputs that `mutator` makes one at a time.
+func chain(_ corpus: [[UInt8]], _ mutator: Mutator, count: Int) -> some Sequence<[UInt8]> {
+    (0..<corpus.count + count).lazy.map { $0 < corpus.count ? corpus[$0] : mutator.next() }
 }

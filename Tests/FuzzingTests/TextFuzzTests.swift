@@ -8,15 +8,16 @@ import Fuzzing
 import SimulationKit
 import Testing
 
-/// The two text files that users write. Their parsers lie too high for the libFuzzer build; counted mutations are all they get.
+/// The two text files that users write. Their parsers lie too high for the libFuzzer build; counted mutations are all they get:
+/// `NINEFOLD_FUZZ_RUNS=4000000` makes it as many of each seed.
 @Suite struct TextFuzzTests {
-    private static let mutations = 3_000
+    private static let mutations = Mutator.count(3_000)
 
     @Test(arguments: Seeds.walked(1...2))
     func propertiesAreReadOrRefusedWithALine(_ seed: UInt64) throws {
         let corpus = try Corpus.read("properties").map(\.bytes)
         let mutator = Mutator(seed: seed, corpus: corpus)
-        for bytes in corpus + (0..<Self.mutations).map({ _ in mutator.next() }) {
+        for bytes in chain(corpus, mutator, count: Self.mutations) {
             let text = String(decoding: bytes, as: UTF8.self)
             // At the most: a carriage return and a line feed may be one end.
             let lines = 1 + text.unicodeScalars.count { $0 == "\n" || $0 == "\r" }
@@ -56,7 +57,7 @@ import Testing
     func workloadsAreReadOrRefusedWithAReason(_ seed: UInt64) throws {
         let corpus = try Corpus.read("workload").map(\.bytes)
         let mutator = Mutator(seed: seed, corpus: corpus)
-        for bytes in corpus + (0..<Self.mutations).map({ _ in mutator.next() }) {
+        for bytes in chain(corpus, mutator, count: Self.mutations) {
             do throws(WorkloadFileError) {
                 let workload = try WorkloadFile(yaml: String(decoding: bytes, as: UTF8.self))
                 #expect(workload.topics >= 1 && workload.partitionsPerTopic >= 1 && workload.messageSize >= 1)
