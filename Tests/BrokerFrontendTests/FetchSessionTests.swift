@@ -90,6 +90,28 @@ import Testing
         }
     }
 
+    /// It came to rest when the fetch began to wait, and stands among those to be read until the fetch is answered.
+    @Test func aPartitionPokedInTheFetchInWhichItCameToRestIsReadOnceByTheNext() async throws {
+        let broker = try await broker(partitions: 2)
+        let topic = try #require(broker.metadata.current.topic(named: "t")).id
+        let log = try #require(broker.hold(PartitionID(topicID: topic, topic: "t", partition: 0)))
+        let id = try await broker.ask(full(0..<2), version: 12).sessionId
+        for epoch in Int32(1)...3 {
+            let request = next(id, epoch * 2 - 1, maxWaitMs: 60_000)
+            async let waiting = broker.ask(request, version: 12)
+            await eventually { broker.cluster.clock.sleeperCount > 0 }
+            _ = try await broker.produce(batch(["late"]), to: "t", 0, acks: 1)
+            let data = try #require(try await waiting.responses.first?.partitions.first)
+            var consumed = next(id, epoch * 2)
+            consumed.topics = [
+                .init(topic: "t", partitions: [.init(partition: 0, fetchOffset: data.highWatermark, partitionMaxBytes: 1 << 20)])
+            ]
+            let before = log.readCount
+            #expect(try told(try await broker.ask(consumed, version: 12)) == [:])
+            #expect(log.readCount == before + 1)
+        }
+    }
+
     @Test func partitionsAreForgottenAndAdded() async throws {
         let broker = try await broker()
         let id = try await broker.ask(full(0..<2), version: 12).sessionId

@@ -10,11 +10,15 @@ import Synchronization
 final class HeldLog: PartitionLog {
     private let base: any PartitionLog
     private let signals = Mutex<[DurabilitySignal]>([])
+    private let reads = Atomic<Int>(0)
 
     init(_ base: any PartitionLog) { self.base = base }
 
     /// Appends that wait.
     var heldCount: Int { signals.withLock { $0.count } }
+
+    /// Reads that have begun.
+    var readCount: Int { reads.load(ordering: .relaxed) }
 
     func release(_ failure: LogError? = nil) {
         let waiting = signals.withLock { signals in
@@ -43,7 +47,8 @@ final class HeldLog: PartitionLog {
     func read(
         from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
     ) async throws(LogError) -> ReadResult {
-        try await base.read(
+        reads.add(1, ordering: .relaxed)
+        return try await base.read(
             from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, bound: bound, reader: reader,
             currentLeaderEpoch: currentLeaderEpoch)
     }
