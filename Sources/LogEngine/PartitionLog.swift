@@ -25,8 +25,8 @@ public enum ReadBound: Sendable, Hashable {
 public enum Reader: Sendable, Hashable {
     case consumer
     /// `lastFetchedEpoch` is the epoch of the batch before the fetch offset, by which a diverging log is found (KIP-595's part in
-    /// Fetch v12); ``LeaderEpoch/none`` where the version has none.
-    case replica(BrokerID, brokerEpoch: BrokerEpoch, lastFetchedEpoch: LeaderEpoch)
+    /// Fetch v12); ``LeaderEpoch/none`` where the version has none. `logStart` is where the follower's log begins; nil if it does not say.
+    case replica(BrokerID, brokerEpoch: BrokerEpoch, lastFetchedEpoch: LeaderEpoch, logStart: Offset? = nil)
 }
 
 /// The offsets of one log, taken together. `logStart <= localStart`, `logStart <= highWatermark <= logEnd`,
@@ -201,6 +201,12 @@ public protocol PartitionLog: AnyObject, Sendable {
     /// - Returns: The new log start.
     func deleteRecords(before offset: Offset) async throws(LogError) -> Offset
 
+    /// The lowest log start among this replica and those of the others for which `isLive` holds (KIP-107): what lies below is gone from all
+    /// of them. -1 while one has not said where its log begins. Its rise is progress.
+    ///
+    /// - Throws: ``LogError/Code/notLeader``.
+    func lowWatermark(isLive: (BrokerID) -> Bool) throws(LogError) -> Offset
+
     /// Closes the active segment, if the engine has such, so that it may be offloaded.
     func roll() async throws(LogError)
 
@@ -219,7 +225,12 @@ public protocol PartitionLog: AnyObject, Sendable {
     /// Every physical place of the batch holding `offset` that this broker knows, each read back.
     func physicalCopies(of offset: Offset) async throws(LogError) -> [PhysicalCopy]
 
-    /// Calls `listener` after each advance of the high watermark, log end or leadership, from any thread; it must be quick.
+    /// Calls `listener` after each advance of the high watermark, log end, low watermark or leadership, from any thread; it must be quick.
     /// One listener; setting replaces.
     func setProgressListener(_ listener: (@Sendable (any PartitionLog) -> Void)?)
+}
+
+extension PartitionLog {
+    /// Where one broker's log is all there is.
+    public func lowWatermark(isLive: (BrokerID) -> Bool) throws(LogError) -> Offset { offsets.logStart }
 }

@@ -75,7 +75,8 @@ import Testing
     @Test func unknownResourcesAreRefused() async throws {
         let broker = try await TestCluster().broker()
         for (type, name, code) in [
-            (Int8(2), "none", ErrorCode.unknownTopicOrPartition), (4, "7", .invalidRequest), (99, "x", .invalidRequest),
+            (Int8(2), "none", ErrorCode.unknownTopicOrPartition), (4, "seven", .invalidRequest), (4, "-1", .invalidRequest),
+            (99, "x", .invalidRequest),
             (2, "a b", .invalidTopicException),
         ] {
             let answer = try await broker.ask(
@@ -153,6 +154,21 @@ import Testing
         let fixed = try await alter(broker, type: 4, "0", [("num.partitions", 0, "9")])
         #expect(fixed.code == .invalidConfig)
         #expect(fixed.message?.contains("restart") == true)
+    }
+
+    @Test func anotherBrokersSettingsAreChangedAndToldHere() async throws {
+        let broker = try await TestCluster().broker()
+        #expect(try await describe(broker, type: 4, "7").isEmpty)
+        #expect(try await alter(broker, type: 4, "7", [("log.retention.ms", 0, "222")]).code == .none)
+        #expect(broker.metadata.current.brokerConfigs == [BrokerID(7): ["log.retention.ms": "222"]])
+        let told = try await describe(broker, type: 4, "7")
+        #expect(told.mapValues(\.value) == ["log.retention.ms": "222"])
+        #expect(told["log.retention.ms"]?.configSource == 2)
+        #expect(try await describe(broker, type: 4, "0")["log.retention.ms"]?.configSource != 2)
+        let replaced = try await broker.ask(
+            AlterConfigsRequest(resources: [.init(resourceType: 4, resourceName: "7", configs: [])]), version: 2)
+        #expect(replaced.responses[0].errorCode == .none)
+        #expect(try await describe(broker, type: 4, "7").isEmpty)
     }
 
     @Test func aLogGetsWhatTopicAndBrokerSay() throws {

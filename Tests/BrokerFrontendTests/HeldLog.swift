@@ -10,6 +10,9 @@ import Synchronization
 final class HeldLog: PartitionLog {
     private let base: any PartitionLog
     private let signals = Mutex<[DurabilitySignal]>([])
+    /// Where followers' logs begin, as they told.
+    private let followers = Mutex<[BrokerID: Offset]>([:])
+    private let listener = Mutex<(@Sendable (any PartitionLog) -> Void)?>(nil)
     private let reads = Atomic<Int>(0)
 
     init(_ base: any PartitionLog) { self.base = base }
@@ -26,6 +29,12 @@ final class HeldLog: PartitionLog {
             return signals
         }
         for signal in waiting { signal.complete(failure) }
+    }
+
+    /// A follower's log begins there from now on.
+    func follow(_ follower: BrokerID, logStart: Offset) {
+        followers.withLock { $0[follower] = logStart }
+        listener.withLock { $0 }?(self)
     }
 
     func append(_ batches: RecordBatches, acks: RequiredAcks, epoch: LeaderEpoch?) throws(LogError) -> AppendReceipt {
@@ -59,9 +68,15 @@ final class HeldLog: PartitionLog {
     func endOffset(forEpoch epoch: LeaderEpoch) throws(LogError) -> EpochEndOffset? { try base.endOffset(forEpoch: epoch) }
     func leaderEpoch(at offset: Offset) -> LeaderEpoch? { base.leaderEpoch(at: offset) }
     func deleteRecords(before offset: Offset) async throws(LogError) -> Offset { try await base.deleteRecords(before: offset) }
+    func lowWatermark(isLive: (BrokerID) -> Bool) throws(LogError) -> Offset {
+        min(try base.lowWatermark(isLive: isLive), followers.withLock { $0.filter { isLive($0.key) }.values.min() } ?? Offset(.max))
+    }
     func roll() async throws(LogError) { try await base.roll() }
     func flush() async throws(LogError) { try await base.flush() }
     func footprint() async throws(LogError) -> Footprint { try await base.footprint() }
     func physicalCopies(of offset: Offset) async throws(LogError) -> [PhysicalCopy] { try await base.physicalCopies(of: offset) }
-    func setProgressListener(_ listener: (@Sendable (any PartitionLog) -> Void)?) { base.setProgressListener(listener) }
+    func setProgressListener(_ listener: (@Sendable (any PartitionLog) -> Void)?) {
+        self.listener.withLock { $0 = listener }
+        base.setProgressListener(listener)
+    }
 }

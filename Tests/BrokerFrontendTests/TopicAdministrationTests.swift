@@ -5,6 +5,7 @@
 import BrokerFrontend
 import ClusterMetadata
 import KafkaProtocol
+import LogEngine
 import LogModel
 import NIOCore
 import SimulationKit
@@ -150,6 +151,42 @@ import Testing
         #expect(try await delete(9).errorCode == .offsetOutOfRange)
         #expect(try await delete(-1).lowWatermark == 3)
         #expect(try await delete(1, of: "none").errorCode == .unknownTopicOrPartition)
+    }
+
+    @Test func recordsCountAsDeletedWhenAllLiveReplicasHaveDeletedThem() async throws {
+        let broker = try await TestCluster().broker()
+        try await broker.createTopic("t")
+        let other = try await broker.cluster.broker(1)
+        for value in ["a", "b", "c"] { _ = try await broker.produce(batch([value]), to: "t") }
+        let topic = try #require(broker.metadata.current.topic(named: "t")).id
+        let log = try #require(broker.hold(PartitionID(topicID: topic, topic: "t", partition: 0)))
+        await eventually { broker.metadata.current.broker(BrokerID(1)) != nil }
+        log.follow(BrokerID(1), logStart: .zero)
+        @Sendable func delete(
+            _ offset: Int64, timeoutMs: Int32
+        ) async throws -> DeleteRecordsResponse.DeleteRecordsPartitionResult {
+            try await broker.ask(
+                DeleteRecordsRequest(topics: [.init(name: "t", partitions: [.init(offset: offset)])], timeoutMs: timeoutMs),
+                version: 2
+            ).topics[0].partitions[0]
+        }
+        // The follower follows.
+        async let first = delete(1, timeoutMs: 60_000)
+        await eventually { log.offsets.logStart == Offset(1) && broker.cluster.clock.sleeperCount > 0 }
+        log.follow(BrokerID(1), logStart: Offset(1))
+        let followed = try await first
+        #expect(followed.errorCode == .none && followed.lowWatermark == 1)
+        // It does not, in time: the leader's records are gone all the same.
+        let late = try await delete(2, timeoutMs: 0)
+        #expect(late.errorCode == .requestTimedOut && late.lowWatermark == 1)
+        #expect(log.offsets.logStart == Offset(2))
+        // It dies: nobody has to wait for it.
+        async let last = delete(3, timeoutMs: 60_000)
+        await eventually { log.offsets.logStart == Offset(3) && broker.cluster.clock.sleeperCount > 0 }
+        await other.stop()
+        try await broker.cluster.deregister(BrokerID(1))
+        let alone = try await last
+        #expect(alone.errorCode == .none && alone.lowWatermark == 3)
     }
 
     @Test func logDirectoriesTellSizesByPartition() async throws {

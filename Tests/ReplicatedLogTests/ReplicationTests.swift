@@ -134,7 +134,13 @@ import Testing
         for index in 0..<100 {
             try await cluster.log(1).append(Sent.batch("record\(index)"), acks: .all, epoch: nil).durable.wait()
         }
+        cluster.isolate(3)
         #expect(try await cluster.log(1).deleteRecords(before: Offset(60)) == Offset(60))
+        #expect(try await eventually { try cluster.log(1).lowWatermark { $0 != BrokerID(3) } == Offset(60) })
+        #expect(try cluster.log(1).lowWatermark { _ in true } == .zero)
+        #expect(throws: LogError.self) { try cluster.log(2).lowWatermark { _ in true } }
+        cluster.rejoin(3)
+        #expect(try await eventually { try cluster.log(1).lowWatermark { _ in true } == Offset(60) })
         for id in Int32(1)...3 {
             #expect(await eventually { cluster.log(id).offsets.logStart == Offset(60) }, "broker \(id)")
         }

@@ -76,7 +76,8 @@ private final class DirectFetcher: ReplicaFetcher {
         do {
             let result = try await log.read(
                 from: request.fetchOffset, maxBytes: request.maxBytes, minOneBatch: true, bound: .logEnd,
-                reader: .replica(broker, brokerEpoch: BrokerEpoch(1), lastFetchedEpoch: request.lastFetchedEpoch),
+                reader: .replica(
+                    broker, brokerEpoch: BrokerEpoch(1), lastFetchedEpoch: request.lastFetchedEpoch, logStart: request.logStart),
                 currentLeaderEpoch: request.currentLeaderEpoch)
             return ReplicaFetchResponse(
                 records: try result.records.contiguous(), highWatermark: result.offsets.highWatermark,

@@ -124,7 +124,9 @@ final class FetchInProgress {
         let others = bytes - session.places[number].bytes
         let reader: Reader =
             replica.map {
-                .replica($0.id, brokerEpoch: $0.epoch, lastFetchedEpoch: LeaderEpoch(asked.lastFetchedEpoch))
+                .replica(
+                    $0.id, brokerEpoch: $0.epoch, lastFetchedEpoch: LeaderEpoch(asked.lastFetchedEpoch),
+                    logStart: asked.logStartOffset < 0 ? nil : Offset(asked.logStartOffset))
             } ?? .consumer
         do throws(LogError) {
             let result = try await log.read(

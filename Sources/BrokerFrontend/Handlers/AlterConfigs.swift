@@ -31,7 +31,7 @@ enum AlterConfigsHandler: Handler {
             configs[config.name] = value
         }
         return await context.frontend.change(
-            ConfigResource(type: resource.resourceType, name: resource.resourceName, broker: context.frontend.brokerID),
+            ConfigResource(type: resource.resourceType, name: resource.resourceName),
             .replacement(configs), validateOnly: validateOnly)
     }
 }

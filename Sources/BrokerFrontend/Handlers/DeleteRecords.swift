@@ -6,55 +6,68 @@ internal import ClusterMetadata
 internal import KafkaProtocol
 internal import LogEngine
 internal import LogModel
+internal import RuntimeEnvironment
 
-/// DeleteRecords (21): raises the log start, at most to the high watermark (KIP-107).
+/// DeleteRecords (21): raises the log start, at most to the high watermark (KIP-107), and answers when all live replicas have followed:
+/// what is deleted cannot come back with another leader.
 enum DeleteRecordsHandler: Handler {
     static let versions: ClosedRange<Int16> = 0...2
 
     /// Stands for the high watermark.
     private static let everything: Int64 = -1
 
+    private typealias PartitionResult = DeleteRecordsResponse.DeleteRecordsPartitionResult
+
     static func handle(_ request: DeleteRecordsRequest, _ context: RequestContext) -> Handling<DeleteRecordsResponse> {
         .later {
+            let deadline = context.frontend.environment.clock.now() + .milliseconds(max(0, request.timeoutMs))
             let image = context.frontend.metadata.current
-            var response = DeleteRecordsResponse()
+            var results: [[PartitionResult]] = []
+            let wait = LowWatermarkWait(frontend: context.frontend)
             for topic in request.topics {
-                var answer = DeleteRecordsResponse.DeleteRecordsTopicResult(name: topic.name)
+                var ofTopic: [PartitionResult] = []
                 for asked in topic.partitions {
-                    answer.partitions.append(await delete(asked, of: topic.name, image, context))
+                    var result = PartitionResult(partitionIndex: asked.partitionIndex, lowWatermark: -1)
+                    do throws(LogError) {
+                        if topic.name == GroupCoordinator.topic {
+                            // Groups would forget what they committed.
+                            result.errorCode = .invalidTopicException
+                        } else if let (partition, offset) = try await delete(asked, of: topic.name, image, context) {
+                            wait.add(partition, target: offset, place: (results.count, ofTopic.count))
+                        } else {
+                            result.errorCode = .unknownTopicOrPartition
+                        }
+                    } catch {
+                        result.errorCode = ErrorCode(error)
+                    }
+                    ofTopic.append(result)
                 }
-                response.topics.append(answer)
+                results.append(ofTopic)
             }
-            return response
+            for (place, outcome) in await wait.run(until: deadline) {
+                results[place.topic][place.partition].errorCode = outcome.error
+                results[place.topic][place.partition].lowWatermark = outcome.lowWatermark.rawValue
+            }
+            return DeleteRecordsResponse(
+                topics: zip(request.topics, results).map { topic, results in
+                    DeleteRecordsResponse.DeleteRecordsTopicResult(name: topic.name, partitions: results)
+                })
         }
     }
 
+    /// - Returns: Below which the leader has no records any more; nil if there is no such partition.
     private static func delete(
         _ asked: DeleteRecordsRequest.DeleteRecordsPartition, of topic: String, _ image: MetadataImage, _ context: RequestContext
-    ) async -> DeleteRecordsResponse.DeleteRecordsPartitionResult {
-        var result = DeleteRecordsResponse.DeleteRecordsPartitionResult(partitionIndex: asked.partitionIndex, lowWatermark: -1)
-        // Groups would forget what they committed.
-        if topic == GroupCoordinator.topic {
-            result.errorCode = .invalidTopicException
-            return result
+    ) async throws(LogError) -> (PartitionID, Offset)? {
+        guard let log = try context.frontend.leading(topic: topic, partition: asked.partitionIndex, clientEpoch: -1, image) else {
+            return nil
         }
-        do throws(LogError) {
-            guard
-                let log = try context.frontend.leading(topic: topic, partition: asked.partitionIndex, clientEpoch: -1, image)
-            else {
-                result.errorCode = .unknownTopicOrPartition
-                return result
-            }
-            let highWatermark = log.offsets.highWatermark
-            let offset = asked.offset == everything ? highWatermark : Offset(asked.offset)
-            guard offset >= .zero, offset <= highWatermark else {
-                throw LogError(
-                    .offsetOutOfRange, "\(log.partition) ends at offset \(highWatermark) for readers; \(offset) is beyond")
-            }
-            result.lowWatermark = try await log.deleteRecords(before: offset).rawValue
-        } catch {
-            result.errorCode = ErrorCode(error)
+        let highWatermark = log.offsets.highWatermark
+        let offset = asked.offset == everything ? highWatermark : Offset(asked.offset)
+        guard offset >= .zero, offset <= highWatermark else {
+            throw LogError(.offsetOutOfRange, "\(log.partition) ends at offset \(highWatermark) for readers; \(offset) is beyond")
         }
-        return result
+        _ = try await log.deleteRecords(before: offset)
+        return (log.partition, offset)
     }
 }

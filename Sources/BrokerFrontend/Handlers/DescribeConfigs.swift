@@ -6,7 +6,7 @@ internal import ClusterMetadata
 internal import KafkaProtocol
 internal import LogModel
 
-/// DescribeConfigs (32): every setting of a topic or of this broker, where it comes from, and what else would give it.
+/// DescribeConfigs (32): every setting of a topic or of a broker, where it comes from, and what else would give it.
 enum DescribeConfigsHandler: Handler {
     static let versions: ClosedRange<Int16> = 1...4
 
@@ -31,7 +31,7 @@ enum DescribeConfigsHandler: Handler {
         }
         let image = context.frontend.metadata.current
         let file = context.frontend.configuration.file
-        switch ConfigResource(type: resource.resourceType, name: resource.resourceName, broker: context.frontend.brokerID) {
+        switch ConfigResource(type: resource.resourceType, name: resource.resourceName) {
         case .topic(let name):
             if let fault = TopicName.fault(in: name) { return refuse(.invalidTopicException, fault) }
             guard let topic = image.topic(named: name) else {
@@ -43,9 +43,14 @@ enum DescribeConfigsHandler: Handler {
                     $0, TopicConfigs.entries($0, of: topic, sources), isReadOnly: TopicConfigs.isReadOnly($0.name), request, context
                 )
             }
-        case .broker:
-            let sources = ConfigSources(of: context.frontend.brokerID, in: image, file: file)
-            result.configs = BrokerConfigs.definitions.filter(isWanted).map {
+        case .broker(let broker):
+            // Another broker's file is its own: of it only what was set while running is known here.
+            let isHere = broker == context.frontend.brokerID
+            let sources = ConfigSources(of: broker, in: image, file: isHere ? file : [:])
+            func isKnown(_ definition: ConfigDefinition) -> Bool {
+                isHere || sources.broker[definition.name] != nil || sources.cluster[definition.name] != nil
+            }
+            result.configs = BrokerConfigs.definitions.filter { isWanted($0) && isKnown($0) }.map {
                 entry(
                     $0, sources.entries($0, isTopicConfig: false), isReadOnly: BrokerConfigs.isReadOnly($0.name), request, context)
             }

@@ -38,7 +38,7 @@ enum IncrementalAlterConfigsHandler: Handler {
             changes.append((config.name, operation, config.value))
         }
         return await context.frontend.change(
-            ConfigResource(type: resource.resourceType, name: resource.resourceName, broker: context.frontend.brokerID),
+            ConfigResource(type: resource.resourceType, name: resource.resourceName),
             .incremental(changes), validateOnly: validateOnly)
     }
 }

@@ -57,12 +57,18 @@ final class AssignmentFollower: Sendable {
                 look(at: partition)
             }
         }
-        for record in cache.current.partitions(on: brokerID) {
-            if let partition = cache.current.partitionID(record.topicID, record.partition) { look(at: partition) }
+        lookAtAll(in: cache.current)
+    }
+
+    private func lookAtAll(in image: MetadataImage) {
+        for record in image.partitions(on: brokerID) {
+            if let partition = image.partitionID(record.topicID, record.partition) { look(at: partition) }
         }
     }
 
     func changed(_ update: MetadataUpdate) {
+        // Topics' settings that say nothing of their own are the brokers'.
+        if update.brokerConfigsChanged { lookAtAll(in: update.new) }
         for partition in update.changedPartitions { look(at: partition) }
         for topic in update.changedTopics {
             for record in update.new.partitions(of: topic) where record.replicas.contains(brokerID) {

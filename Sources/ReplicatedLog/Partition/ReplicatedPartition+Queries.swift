@@ -66,6 +66,13 @@ extension ReplicatedPartition {
         return log.logStart
     }
 
+    public func lowWatermark(isLive: (BrokerID) -> Bool) throws(LogError) -> Offset {
+        try state.withLock { state -> Result<Offset, LogError> in
+            guard case .leader(let leader) = state.role else { return .failure(state.failure ?? .notLeader(partition)) }
+            return .success(leader.lowestLogStart(own: log.logStart, isLive: isLive))
+        }.get()
+    }
+
     /// Raises the log start, stores it, and removes segments that lie wholly below.
     func storeLogStart(_ offset: Offset) async throws(LogError) {
         try await onWriter { () throws(SegmentError) in

@@ -16,12 +16,12 @@ extension ReplicatedPartition {
         let (admitted, isThrottled) = state.withLock { state -> (Result<LogOffsets, LogError>, Bool) in
             do throws(LogError) {
                 let offsets = try admit(reader, bound, currentLeaderEpoch, &state)
-                guard case .replica(let broker, _, _) = reader else { return (.success(offsets), false) }
+                guard case .replica(let broker, _, _, _) = reader else { return (.success(offsets), false) }
                 return (.success(offsets), self.isThrottled(broker, state))
             } catch { return (.failure(error), false) }
         }
         let offsets = try admitted.get()
-        if case .replica(let broker, let brokerEpoch, let lastFetchedEpoch) = reader {
+        if case .replica(let broker, let brokerEpoch, let lastFetchedEpoch, let logStart) = reader {
             if let diverging = try divergence(of: lastFetchedEpoch, at: offset, offsets) {
                 return ReadResult(records: LogSlices(), offsets: offsets, divergingEpoch: diverging)
             }
@@ -29,7 +29,8 @@ extension ReplicatedPartition {
             let records =
                 isThrottled && isLeaderThrottleUsedUp
                 ? LogSlices() : try await slices(from: offset, to: offsets.logEnd, maxBytes, minOneBatch)
-            noteFetch(by: broker, brokerEpoch, from: offset, leaderEnd: offsets.logEnd, bytes: records.sizeInBytes)
+            noteFetch(
+                by: broker, brokerEpoch, from: offset, logStart: logStart, leaderEnd: offsets.logEnd, bytes: records.sizeInBytes)
             return ReadResult(records: records, offsets: self.offsets)
         }
         try demand(offset, within: offsets)
@@ -61,7 +62,7 @@ extension ReplicatedPartition {
             // The log's own tools look at any replica.
             guard reader == .consumer, bound == .logEnd else { throw .notLeader(partition) }
         case .leader(let leader):
-            if case .replica(let broker, _, _) = reader, !leader.isReplica(broker) {
+            if case .replica(let broker, _, _, _) = reader, !leader.isReplica(broker) {
                 throw LogError(
                     .unknownLeaderEpoch, "\(partition): broker \(broker) is no replica as far as this leader knows; try again")
             }
@@ -108,14 +109,17 @@ extension ReplicatedPartition {
     }
 
     /// A follower holds everything below `offset`: the high watermark may pass, and the follower may join the in-sync set.
-    private func noteFetch(by broker: BrokerID, _ epoch: BrokerEpoch, from offset: Offset, leaderEnd: Offset, bytes: Int) {
+    private func noteFetch(
+        by broker: BrokerID, _ epoch: BrokerEpoch, from offset: Offset, logStart: Offset?, leaderEnd: Offset, bytes: Int
+    ) {
         let now = context.environment.clock.now()
         var completions = Completions()
         let (advanced, isAdding, isThrottled) = state.withLock { state -> (Bool, Bool, Bool) in
             guard case .leader(var leader) = state.role else { return (false, false, false) }
             let isThrottled = bytes > 0 && self.isThrottled(broker, state)
             state.role = .idle
-            leader.followerFetched(broker, from: offset, leaderEnd: leaderEnd, brokerEpoch: epoch, at: now)
+            let hasRaisedLogStart = leader.followerFetched(
+                broker, from: offset, logStart: logStart, leaderEnd: leaderEnd, brokerEpoch: epoch, at: now)
             state.role = .leader(leader)
             let before = state.highWatermark
             advanceHighWatermark(&state, leaderEnd: log.logEnd, &completions)
@@ -125,7 +129,7 @@ extension ReplicatedPartition {
                 state.copies[broker, default: CopyMeter(logBytes: logBytes, at: now)].note(
                     copied: bytes, logBytes: logBytes, at: now)
             }
-            return (state.highWatermark > before, isAdding, isThrottled)
+            return (state.highWatermark > before || hasRaisedLogStart, isAdding, isThrottled)
         }
         if isThrottled { context.settings.throttles.chargeLeader(bytes, at: now) }
         if isAdding { context.meters.reassignmentBytesOut.add(Int64(bytes)) }

@@ -12,6 +12,8 @@ package struct LeaderState: Sendable {
     struct Follower: Sendable {
         /// nil until it has fetched from this leader.
         var logEnd: Offset?
+        /// nil until it has said so to this leader.
+        var logStart: Offset?
         /// When it last had all that the leader had.
         var caughtUpAt: MonotonicInstant?
         var lastFetchAt: MonotonicInstant
@@ -87,21 +89,33 @@ package struct LeaderState: Sendable {
 
     package func isReplica(_ broker: BrokerID) -> Bool { broker == self.broker || followers[broker] != nil }
 
-    /// A follower asks from `offset`, so it holds everything below.
+    /// Where the logs of this leader and of its followers that are `isLive` begin at the earliest; -1 while one has not told.
+    package func lowestLogStart(own: Offset, isLive: (BrokerID) -> Bool) -> Offset {
+        followers.reduce(own) { lowest, entry in isLive(entry.key) ? min(lowest, entry.value.logStart ?? Offset(-1)) : lowest }
+    }
+
+    /// A follower asks from `offset`, so it holds everything below, down to its log start.
+    ///
+    /// - Returns: Whether its log begins later than it did.
+    @discardableResult
     package mutating func followerFetched(
-        _ follower: BrokerID, from offset: Offset, leaderEnd: Offset, brokerEpoch: BrokerEpoch, at now: MonotonicInstant
-    ) {
-        guard var state = followers[follower] else { return }
+        _ follower: BrokerID, from offset: Offset, logStart: Offset? = nil, leaderEnd: Offset, brokerEpoch: BrokerEpoch,
+        at now: MonotonicInstant
+    ) -> Bool {
+        guard var state = followers[follower] else { return false }
         if offset >= leaderEnd {
             state.caughtUpAt = max(now, state.caughtUpAt ?? now)
         } else if state.logEnd != nil, offset >= state.leaderEndAtLastFetch {
             state.caughtUpAt = max(state.lastFetchAt, state.caughtUpAt ?? state.lastFetchAt)
         }
+        let hasRaisedLogStart = logStart.map { $0 > state.logStart ?? Offset(-1) } ?? false
+        if let logStart { state.logStart = logStart }
         state.logEnd = offset
         state.lastFetchAt = now
         state.leaderEndAtLastFetch = leaderEnd
         state.brokerEpoch = brokerEpoch
         followers[follower] = state
+        return hasRaisedLogStart
     }
 
     /// A topic with fewer replicas than `min.insync.replicas` can have no more than all of them in sync (KIP-966).

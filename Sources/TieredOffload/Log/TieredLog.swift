@@ -81,6 +81,8 @@ public final class TieredLog: PartitionLog {
         return start
     }
 
+    public func lowWatermark(isLive: (BrokerID) -> Bool) throws(LogError) -> Offset { try tail.lowWatermark(isLive: isLive) }
+
     /// On this broker's volume alone: objects belong to no single replica, see ``TieredEngine/objectFootprint()``.
     public func footprint() async throws(LogError) -> Footprint { try await tail.footprint() }
 
