@@ -89,7 +89,11 @@ package final class ObjectReader: Sendable {
             let entry = entries[position]
             let fetched: [DataBlock]
             switch claim(entries[position...], of: range, bytesMax: max(fetchBytes, Int(entry.length)), isShared: keepsBlocks) {
-            case .cached(let block): fetched = [block]
+            case .cached(let block):
+                found.append(block)
+                bytes += block.data.readableBytes
+                position += 1
+                continue
             case .underWay(let flight):
                 // What failed for another is tried again.
                 guard let others = await flight.value else { continue }
