@@ -49,12 +49,12 @@ private struct NodeStart {
         // All that can be found wrong without touching anything comes first.
         _ = try FrontendConfiguration(file: configuration.given)
         try BrokerConfiguration.checkObjectStoreURL(configuration.objectStoreURL)
-        if surroundings.marksDirectories { try DataDirectory.claim(configuration) }
+        let unusable = surroundings.marksDirectories ? try DataDirectory.claim(configuration, logger) : []
         let store = try surroundings.openMetadataStore(configuration)
         let gate = DispatcherGate()
         let server = surroundings.makeServer(configuration, gate, logger)
         do {
-            return try await run(store: store, server: server, gate: gate)
+            return try await run(store: store, server: server, gate: gate, unusableDirectories: unusable)
         } catch {
             await server.stopAbruptly()
             await store.close()
@@ -62,11 +62,16 @@ private struct NodeStart {
         }
     }
 
-    private func run(store: any MetadataStore, server: any RequestServer, gate: DispatcherGate) async throws -> Node {
+    private func run(
+        store: any MetadataStore, server: any RequestServer, gate: DispatcherGate, unusableDirectories: Set<Int>
+    ) async throws -> Node {
         let operations = MetadataOperations(
             store: store, randomness: environment.randomness, placement: { EngineRegistry.placement(of: $0) })
         let clusterID = try await operations.openCluster().clusterID
-        if surroundings.marksDirectories { try DataDirectory.bind(configuration, to: clusterID) }
+        var unusable = unusableDirectories
+        if surroundings.marksDirectories {
+            unusable = try DataDirectory.bind(configuration, to: clusterID, without: unusable, logger)
+        }
         let objectStore = try await openObjectStore()
 
         let port = try await server.start(
@@ -93,7 +98,7 @@ private struct NodeStart {
         do {
             let node = try await join(
                 store: store, operations: operations, objectStore: objectStore, server: server, gate: gate, host: host,
-                port: advertisedPort, metricsURL: metricsURL)
+                port: advertisedPort, metricsURL: metricsURL, unusableDirectories: unusable)
             node.serve(admin: admin)
             nodeBox.node = node
             return node
@@ -125,7 +130,7 @@ private struct NodeStart {
 
     private func join(
         store: any MetadataStore, operations: MetadataOperations, objectStore: (any ObjectStore)?,
-        server: any RequestServer, gate: DispatcherGate, host: String, port: Int, metricsURL: String?
+        server: any RequestServer, gate: DispatcherGate, host: String, port: Int, metricsURL: String?, unusableDirectories: Set<Int>
     ) async throws -> Node {
         let cache = MetadataCache(store: store, clock: environment.clock, logger: logger)
         try await cache.start()
@@ -141,7 +146,8 @@ private struct NodeStart {
             let assembly = EngineAssembly(
                 configuration: configuration, surroundings: surroundings, meters: meters, logger: logger, store: store,
                 cache: cache,
-                registration: registration, objectStore: objectStore, transport: transport)
+                registration: registration, objectStore: objectStore, transport: transport,
+                unusableDirectories: unusableDirectories)
             let (registry, volumes) = try await assembly.build()
             for engine in registry.engines { try await engine.start() }
             let lease = LeaseWatch(registration, registry: registry, logger: logger)
@@ -167,8 +173,8 @@ private struct NodeStart {
                     }
                     return try TopicConfigs.logConfiguration(topic: topic, brokerDefaults: defaults)
                 },
-                restored: { [store] partition in
-                    _ = try await PartitionStateStore(store: store).setOffline(partition, replica: brokerID, false)
+                setOffline: { [store] partition, isOffline in
+                    _ = try await PartitionStateStore(store: store).setOffline(partition, replica: brokerID, isOffline)
                 },
                 applied: { partition, log in frontend.partitionChanged(partition, log: log) })
             let duties = NodeDuties(
@@ -178,6 +184,15 @@ private struct NodeStart {
             registry.replicated.reportFailures(
                 to: PartitionStateStore(store: store), broker: brokerID, clock: environment.clock, logger: logger)
             registry.replicated.follow(cache.current, broker: brokerID, file: given)
+            let failure = NodeFailure()
+            registry.replicated.whenExhausted { [logger] reason in
+                failure.set(
+                    "broker \(brokerID) ends, for no log directory is left that works (\(reason)); mend log.dirs and start it again"
+                )
+                logger.critical("The last log directory failed: the broker gives up its lease and ends")
+                lease.fence()
+                Task { await registration.release() }
+            }
             _ = cache.onChange { update in
                 if update.brokerConfigsChanged { registry.replicated.follow(update.new, broker: brokerID, file: given) }
                 follower.changed(update)
@@ -200,7 +215,7 @@ private struct NodeStart {
             let parts = NodeParts(
                 configuration: configuration, meters: meters, logger: logger, store: store, cache: cache,
                 registration: registration,
-                lease: lease, objectStore: objectStore, registry: registry, frontend: frontend, server: server,
+                lease: lease, failure: failure, objectStore: objectStore, registry: registry, frontend: frontend, server: server,
                 transport: transport,
                 follower: follower, duties: duties, controller: controller, campaign: campaign,
                 audit: audit.map { duty in Task { await duty.run() } })

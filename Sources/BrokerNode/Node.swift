@@ -52,12 +52,12 @@ package final class Node: Sendable {
         }
     }
 
-    /// Returns the reason when the node can go on no longer (its lease was lost); nil when it was stopped.
+    /// Returns the reason when the node can go on no longer (its lease was lost, or its last log directory); nil when it was stopped.
     package func waitUntilFailed() async -> String? {
         await parts.registration.waitUntilEnded()
         guard !state.withLock(\.isStopped) else { return nil }
-        return
-            "broker \(configuration.nodeID) lost its lease in the metadata store (\(configuration.metadataStoreURL)): it was stalled for longer than broker.session.timeout.ms; start it again"
+        return parts.failure.reason
+            ?? "broker \(configuration.nodeID) lost its lease in the metadata store (\(configuration.metadataStoreURL)): it was stalled for longer than broker.session.timeout.ms; start it again"
     }
 
     /// A controlled stop: hands over what can be handed over, makes everything acknowledged durable, leaves the cluster.

@@ -9,6 +9,7 @@ internal import Logging
 internal import Metering
 internal import ObjectStore
 internal import RuntimeEnvironment
+internal import Synchronization
 
 /// What a running node is made of, and the order in which it stops.
 struct NodeParts: Sendable {
@@ -19,6 +20,7 @@ struct NodeParts: Sendable {
     let cache: MetadataCache
     let registration: BrokerRegistration
     let lease: LeaseWatch
+    let failure: NodeFailure
     let objectStore: (any ObjectStore)?
     let registry: EngineRegistry
     let frontend: Frontend
@@ -62,4 +64,12 @@ struct NodeParts: Sendable {
             "Stopping although not every partition has been handed over",
             metadata: ["partitions": "\(Handover.remaining(of: broker, in: cache.current).count)"])
     }
+}
+
+/// Why a broker ends by itself, other than for want of its lease.
+final class NodeFailure: Sendable {
+    private let stored = Mutex<String?>(nil)
+
+    func set(_ reason: String) { stored.withLock { $0 = reason } }
+    var reason: String? { stored.withLock { $0 } }
 }

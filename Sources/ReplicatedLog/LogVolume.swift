@@ -14,6 +14,8 @@ internal import Synchronization
 final class LogVolume: Sendable {
     /// Its place among the broker's.
     let number: Int
+    /// As the operator named it.
+    let specification: String
     let directory: LogDirectory
     /// The ends of all logs of the directory.
     let tail: TailCache
@@ -32,6 +34,7 @@ final class LogVolume: Sendable {
 
     init(_ volume: Volume, number: Int, settings: ReplicatedLogSettings, environment: RuntimeEnvironment) {
         self.number = number
+        specification = volume.specification
         directory = LogDirectory(disk: volume.disk, root: settings.directory)
         self.environment = environment
         tail = TailCache(bytesMax: settings.tailCacheBytesMax)

@@ -35,13 +35,39 @@ extension ReplicatedLogEngine {
                         "partition": "\(name)", "end": "\(log.logEnd)", "bytes": "\(report.bytesCut)", "damage": "\(damage)",
                     ])
             }
-            context.registry.add(
-                ReplicatedPartition(
-                    partition: found.partition, log: log, volume: volume, highWatermark: Offset(highWatermarks[name] ?? 0),
-                    context: context), isApplied: false)
+            let partition = ReplicatedPartition(
+                partition: found.partition, log: log, volume: volume, highWatermark: Offset(highWatermarks[name] ?? 0),
+                context: context)
+            if try prevails(partition) { context.registry.add(partition, isApplied: false) }
         }
         // A recovery may have found less than was synced once.
         try context.registry.storeRecoveryPoints(volume)
+    }
+
+    /// Whether the log just opened is the partition's, where another directory has one as well: a directory that was away while the replica
+    /// was made anew elsewhere is back, or a move between directories was cut off at its end. Of two logs that followed the same leaders,
+    /// the one that ends in the later epoch, or further on in the same, holds all that was committed in the other (the Raft paper, §5.4.1).
+    private func prevails(_ partition: ReplicatedPartition) throws(SegmentError) -> Bool {
+        guard let former = context.registry.find(partition.partition) else { return true }
+        // What cannot be read cannot be compared with; it stays where it is, and so does this one.
+        guard former.volume.failure == nil else { return false }
+        let isAhead = Self.isAhead(partition.log, of: former.log)
+        let (winner, loser) = isAhead ? (partition, former) : (former, partition)
+        context.logger.notice(
+            "A partition was found in two log directories; the log that is behind is removed",
+            metadata: [
+                "partition": "\(partition.partition)", "removed from": "\(loser.volume.specification)",
+                "ends at": "\(loser.log.logEnd)", "kept ends at": "\(winner.log.logEnd)",
+            ])
+        loser.letGo()
+        try loser.volume.retire(partition.partition.description, delay: .zero)
+        return isAhead
+    }
+
+    private static func isAhead(_ log: SegmentedLog, of other: SegmentedLog) -> Bool {
+        let epoch = log.epochs.latest?.epoch ?? .none
+        let otherEpoch = other.epochs.latest?.epoch ?? .none
+        return epoch == otherEpoch ? log.logEnd > other.logEnd : epoch > otherEpoch
     }
 
     /// Refuses a directory of another broker, cluster or layout; signs one that is new.

@@ -87,6 +87,7 @@ extension ReplicatedLogEngine {
             do throws(SegmentError) { try partition.applyRetention() } catch {
                 context.logger.error(
                     "retention failed", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
+                context.failed(volume, error)
             }
         }
     }

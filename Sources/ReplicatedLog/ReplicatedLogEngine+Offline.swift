@@ -5,6 +5,7 @@
 public import LogModel
 internal import LogSegments
 internal import Logging
+public import RuntimeEnvironment
 internal import Synchronization
 
 extension ReplicatedLogEngine {
@@ -16,23 +17,44 @@ extension ReplicatedLogEngine {
         for partition in context.registry.applied where partition.volume.failure != nil { listener(partition.partition) }
     }
 
-    func takeOffline(_ volume: LogVolume, _ error: SegmentError) {
-        let partitions = context.registry.all.filter { $0.volume === volume }
+    /// Told of each log directory that fails, by its place among those the engine was given. It may call the engine.
+    public func setVolumeFailureListener(_ listener: (@Sendable (Int, DiskError) -> Void)?) {
+        context.volumeFailureListener.withLock { $0 = listener }
+    }
+
+    /// Somebody else has found that the directory's disk fails, before or after the start.
+    public func failVolume(_ number: Int, _ failure: DiskError) {
+        let volume = volumes[number]
+        if volume.fail(.disk(failure)) { takeOffline(volume, failure) }
+    }
+
+    func failed(_ volume: LogVolume, _ failure: DiskError) {
         context.logger.critical(
             "A log directory failed and is out of use until the broker is restarted",
-            metadata: ["directory": "\(volume.number)", "partitions": "\(partitions.count)", "error": "\(error)"])
+            metadata: [
+                "directory": "\(volume.specification)", "error": "\(failure)",
+                "partitions": "\(context.registry.all.count { $0.volume === volume })",
+            ])
+        takeOffline(volume, failure)
+    }
+
+    private func takeOffline(_ volume: LogVolume, _ failure: DiskError) {
+        let partitions = context.registry.all.filter { $0.volume === volume }
         let listener = context.offlineListener.withLock { $0 }
         for partition in partitions {
             fetchers.follow(partition, nil)
-            partition.goOffline(error)
+            partition.goOffline(.disk(failure))
             listener?(partition.partition)
         }
+        context.volumeFailureListener.withLock { $0 }?(volume.number, failure)
     }
 
     /// The place of the partition's log directory among those the engine was given; nil if it holds none of it.
     public func volumeNumber(of partition: PartitionID) -> Int? {
         context.registry.find(partition)?.volume.number
     }
+
+    public var volumeCount: Int { volumes.count }
 
     /// Log directories that failed, by their place.
     public var failedVolumes: Set<Int> { Set(volumes.filter { $0.failure != nil }.map(\.number)) }

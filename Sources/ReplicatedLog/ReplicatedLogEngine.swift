@@ -42,8 +42,7 @@ public final class ReplicatedLogEngine: LogEngine {
             LogVolume($1, number: $0, settings: settings, environment: environment)
         }
         fetchers = FetcherPool(context: context)
-        guard volumes.count > 1 else { return }
-        context.onVolumeFailure.withLock { $0 = { [weak self] volume, error in self?.takeOffline(volume, error) } }
+        context.onVolumeFailure.withLock { $0 = { [weak self] volume, error in self?.failed(volume, error) } }
     }
 
     public var name: String { context.settings.name }
@@ -56,12 +55,17 @@ public final class ReplicatedLogEngine: LogEngine {
     /// What a follower does whose leader answers that its offset has moved to the tier.
     public func setTierBootstrap(_ bootstrap: TierBootstrap?) { context.tierBootstrap.withLock { $0 = bootstrap } }
 
+    /// Goes on without the log directories whose disks cannot be read, if there are others.
     public func start() async throws(LogError) {
-        for volume in volumes {
+        var failure = LogError(.storageFailure, "every log directory of this broker has failed")
+        for volume in volumes where volume.failure == nil {
             do { try await volume.writer.run { () throws(SegmentError) in try self.open(volume) } } catch {
-                throw LogError(error, in: volume.directory.path(""))
+                failure = LogError(error, in: volume.specification)
+                guard volumes.count > 1, let disk = EngineContext.diskFailure(error, isWriting: true) else { throw failure }
+                if volume.fail(error) { failed(volume, disk) }
             }
         }
+        guard volumes.contains(where: { $0.failure == nil }) else { throw failure }
         startMaintenance()
     }
 
@@ -138,7 +142,7 @@ public final class ReplicatedLogEngine: LogEngine {
         }
         for volume in volumes where volume.failure == nil {
             do { footprint.add(try await volume.reader.run { () throws(SegmentError) in try volume.ownFootprint() }) } catch {
-                throw LogError(error, in: volume.directory.path(""))
+                throw LogError(error, in: volume.specification)
             }
         }
         return footprint
@@ -153,7 +157,7 @@ public final class ReplicatedLogEngine: LogEngine {
                     try self.context.registry.storeLogStarts(volume)
                 }
                 try await volume.sweeper.run { () throws(SegmentError) in try self.unlink(on: volume, at: nil) }
-            } catch { throw LogError(error, in: volume.directory.path("")) }
+            } catch { throw LogError(error, in: volume.specification) }
         }
     }
 

@@ -70,6 +70,12 @@ struct DevCommand: AsyncParsableCommand {
         print("bootstrap.servers=\(bootstrap)")
         print("try: kcat -b \(nodes[0].host):\(nodes[0].port) -L      stop: Ctrl-C")
         fflush(nil)
+        for node in nodes {
+            Task {
+                guard let reason = await node.waitUntilFailed() else { return }
+                FileHandle.standardError.write(Data("ninefold: \(reason)\n".utf8))
+            }
+        }
         await Interrupt.wait()
         print("stopping")
         for node in nodes.reversed() { await node.stop() }

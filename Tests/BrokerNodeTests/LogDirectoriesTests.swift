@@ -12,10 +12,10 @@ import Testing
 
 /// Brokers with several log directories (`log.dirs`).
 @Suite(.serialized) struct LogDirectoriesTests {
-    private func with(_ body: (NodeCluster) async throws -> Void) async throws {
+    private func with(_ mode: String = "isr", _ body: (NodeCluster) async throws -> Void) async throws {
         let base = FileManager.default.temporaryDirectory.appendingPathComponent("ninefold-dirs-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: base) }
-        try await NodeCluster.with("isr", settingsOf: { ["log.dirs": "\(base)/\($0)/a,\(base)/\($0)/b"] }, body)
+        try await NodeCluster.with(mode, settingsOf: { ["log.dirs": "\(base)/\($0)/a,\(base)/\($0)/b"] }, body)
     }
 
     private func directories(_ cluster: NodeCluster, of broker: Int32) async throws -> [DescribeLogDirsResponse
@@ -56,6 +56,98 @@ import Testing
                         }
                     })
             }
+        }
+    }
+
+    @Test func aBrokerStartsWithoutADeadDirectoryAndMakesNothingOfItAnew() async throws {
+        try await with { cluster in
+            let client = cluster.client
+            try await client.createTopic("t", partitions: 6, replicationFactor: 3)
+            _ = try await client.waitForLeaders(of: ["t": 6])
+            for partition in Int32(0)..<6 { try await cluster.produce("t", partition: partition) }
+            let paths = try await directories(cluster, of: 1).map(\.logDir)
+            let lost = cluster.partitionDirectories(of: "t", under: paths[1])
+            #expect(lost.count == 3)
+            await cluster.stop(1)
+            // As when a disk comes up as something else.
+            try FileManager.default.moveItem(atPath: paths[1], toPath: paths[1] + "-away")
+            #expect(FileManager.default.createFile(atPath: paths[1], contents: nil))
+            for round in 0..<2 {
+                try await startAgain(cluster, 1)
+                #expect(cluster.node(1).isServing)
+                let told = try await directories(cluster, of: 1)
+                #expect(told.map(\.errorCode) == [.none, .kafkaStorageError])
+                #expect(told.map { $0.topics.filter { $0.name == "t" }.flatMap(\.partitions).count } == [3, 0])
+                for partition in Int32(0)..<6 { try await cluster.produce("t", partition: partition) }
+                #expect(try await members(cluster) { lost.contains("t-\($0)") ? 2 : 3 })
+                #expect(cluster.partitionDirectories(of: "t", under: paths[0]).count == 3)
+                // A topic made meanwhile has its place.
+                try await client.createTopic("new\(round)", partitions: 2, replicationFactor: 3)
+                _ = try await client.waitForLeaders(of: ["new\(round)": 2])
+                #expect(await NodeCluster.eventually { cluster.node(1).log(topic: "new\(round)", partition: 1) != nil })
+                await cluster.stop(1)
+            }
+            // Neither can be used.
+            try FileManager.default.moveItem(atPath: paths[0], toPath: paths[0] + "-away")
+            #expect(FileManager.default.createFile(atPath: paths[0], contents: nil))
+            let refusal = await #expect(throws: (any Error).self) { try await cluster.start(1) }
+            #expect(paths.allSatisfy { "\(refusal!)".contains($0) })
+            for path in paths {
+                try FileManager.default.removeItem(atPath: path)
+                try FileManager.default.moveItem(atPath: path + "-away", toPath: path)
+            }
+            try await startAgain(cluster, 1)
+            #expect(try await members(cluster) { _ in 3 })
+            #expect(cluster.partitionDirectories(of: "t", under: paths[1]) == lost)
+            for partition in Int32(0)..<6 { #expect(try await cluster.produce("t", partition: partition) == 3) }
+        }
+    }
+
+    /// It listens elsewhere then.
+    private func startAgain(_ cluster: NodeCluster, _ id: Int) async throws {
+        try await cluster.start(id)
+        #expect(
+            try await NodeCluster.eventually {
+                try await cluster.client.refresh(topics: ["t"]).brokers[BrokerID(Int32(id))]?.port == cluster.node(id).port
+            })
+    }
+
+    /// Whether each partition of `t` comes to have so many replicas in sync.
+    private func members(_ cluster: NodeCluster, _ count: (Int32) -> Int) async throws -> Bool {
+        try await NodeCluster.eventually {
+            for partition in Int32(0)..<6 {
+                guard let leader = try await cluster.leader("t", partition),
+                    cluster.node(Int(leader)).log(topic: "t", partition: partition)?.assignment.inSyncReplicas.count
+                        == count(partition)
+                else { return false }
+            }
+            return true
+        }
+    }
+
+    /// Others lead as soon as it has said so, long before its session would end.
+    @Test(arguments: ["isr", "tiered"]) func aBrokerWhoseLastDirectoryFailsEndsAndSaysWhy(_ mode: String) async throws {
+        try await NodeCluster.with(mode, overrides: ["broker.session.timeout.ms": "600000"]) { cluster in
+            let client = cluster.client
+            try await client.createTopic("t", partitions: 3, replicationFactor: 3, configuration: ["segment.bytes": "16384"])
+            _ = try await client.waitForLeaders(of: ["t": 3])
+            var next: [Int32: Int64] = [0: 0, 1: 0, 2: 0]
+            func produce(_ rounds: Int) async throws {
+                for _ in 0..<rounds {
+                    for partition in Int32(0)..<3 {
+                        #expect(try await cluster.produce("t", partition: partition, bytes: 1_000) == next[partition])
+                        next[partition]! += 1
+                    }
+                }
+            }
+            try await produce(3)
+            let path = try #require(try await directories(cluster, of: 1).first?.logDir)
+            try FileManager.default.removeItem(atPath: path)
+            try await produce(40)
+            let reason = try #require(await cluster.node(1).waitUntilFailed())
+            #expect(reason.contains("no log directory is left") && reason.contains("broker 1"))
+            #expect(!cluster.node(1).isServing)
+            for partition in Int32(0)..<3 { #expect(try await cluster.leader("t", partition) != 1) }
         }
     }
 

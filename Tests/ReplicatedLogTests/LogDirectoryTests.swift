@@ -104,6 +104,74 @@ import Testing
         await next.shutdown()
     }
 
+    @Test(arguments: [false, true]) func theLastDirectoryThatFailsIsToldOfAndLedNoMore(bySync: Bool) async throws {
+        let disk = SimulatedDisk(seed: 1)
+        let engine = try await engine([disk])
+        let failed = Mutex<[Int]>([])
+        engine.setVolumeFailureListener { number, _ in failed.withLock { $0.append(number) } }
+        let (first, second) = (try await lead(0, engine), try await lead(1, engine))
+        try await append("before", first)
+        if bySync {
+            disk.setFault { $0.kind == .synchronize ? .inputOutput : nil }
+            let failure = await #expect(throws: LogError.self) { try await first.flush() }
+            #expect(failure?.code == .storageFailure)
+        } else {
+            disk.setFault { $0.kind == .write ? .inputOutput : nil }
+            let failure = await #expect(throws: LogError.self) { try await append("lost", first) }
+            #expect(failure?.code == .storageFailure)
+        }
+        #expect(failed.withLock { $0 } == [0] && engine.failedVolumes == [0])
+        disk.setFault(nil)
+        for log in [first, second] {
+            let append = #expect(throws: LogError.self) { try log.append(Sent.batch("x"), acks: .all, epoch: nil) }
+            #expect(append?.code == .storageFailure)
+        }
+        await engine.shutdown()
+    }
+
+    @Test func aBrokerStartsWithoutADirectoryThatCannotBeReadButNotWithoutAny() async throws {
+        let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
+        let first = try await engine(disks)
+        for number in Int32(0)..<4 { try await append("before", lead(number, first)) }
+        let lost = (Int32(0)..<4).filter { first.volumeNumber(of: partition($0)) == 1 }
+        await first.shutdown()
+        disks[1].setFault { _ in .inputOutput }
+        let second = try await engine(disks)
+        #expect(second.failedVolumes == [1])
+        #expect(second.logs.count == 2 && lost.allSatisfy { second.volumeNumber(of: partition($0)) == nil })
+        _ = try await lead(4, second)
+        #expect(second.volumeNumber(of: partition(4)) == 0)
+        await second.shutdown()
+        disks[0].setFault { _ in .inputOutput }
+        await #expect(throws: LogError.self) { try await engine(disks) }
+        // A full one is not a dead one.
+        disks[0].setFault(nil)
+        disks[1].setFault { _ in .noSpace }
+        let full = await #expect(throws: LogError.self) { try await engine(disks) }
+        #expect(full?.code == .diskFull)
+        disks[1].setFault(nil)
+        let third = try await engine(disks)
+        for number in Int32(0)..<5 { try await append("after", lead(number, third, partitionEpoch: 2)) }
+        await third.shutdown()
+    }
+
+    @Test(arguments: [false, true]) func ofTwoLogsOfOnePartitionTheOneThatIsAheadIsKept(secondIsAhead: Bool) async throws {
+        let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
+        for (disk, count) in zip(disks, secondIsAhead ? [1, 2] : [2, 1]) {
+            let alone = try await engine([disk])
+            let log = try await lead(0, alone)
+            for index in 0..<count { try await append("record\(index)", log) }
+            await alone.shutdown()
+        }
+        for _ in 0..<2 {
+            let both = try await engine(disks)
+            #expect(both.logs.count == 1)
+            #expect(both.volumeNumber(of: partition(0)) == (secondIsAhead ? 1 : 0))
+            #expect(try await lead(0, both).offsets.logEnd == Offset(2))
+            await both.shutdown()
+        }
+    }
+
     @Test func aFullDirectoryIsNotAFailedOne() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
         let engine = try await engine(disks)

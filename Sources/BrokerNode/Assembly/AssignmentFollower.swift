@@ -19,6 +19,9 @@ final class AssignmentFollower: Sendable {
         var isDirty: Set<PartitionID> = []
         /// Partitions an engine holds or may hold, with their mode.
         var held: [PartitionID: String] = [:]
+        /// Replicas that may lie in a log directory that could not be opened: not to be made anew elsewhere until they have been assigned
+        /// elsewhere.
+        var lost: Set<PartitionID> = []
         var isStopped = false
     }
 
@@ -30,13 +33,13 @@ final class AssignmentFollower: Sendable {
     private let configurationOf: ConfigurationOf
     /// Told after each change that an engine has made: the log, or nil when this broker let go of the partition.
     private let applied: @Sendable (PartitionID, (any PartitionLog)?) -> Void
-    /// Tells the cluster that an offline replica of this broker's is there again; its record then comes anew.
-    private let restored: @Sendable (PartitionID) async throws -> Void
+    /// Tells the cluster that a replica of this broker's is offline, or that it is there again; its record then comes anew.
+    private let setOffline: @Sendable (PartitionID, Bool) async throws -> Void
     private let state = Mutex(State())
 
     init(
         brokerID: BrokerID, registry: EngineRegistry, cache: MetadataCache, clock: any Clock, logger: Logger,
-        configurationOf: @escaping ConfigurationOf, restored: @escaping @Sendable (PartitionID) async throws -> Void,
+        configurationOf: @escaping ConfigurationOf, setOffline: @escaping @Sendable (PartitionID, Bool) async throws -> Void,
         applied: @escaping @Sendable (PartitionID, (any PartitionLog)?) -> Void
     ) {
         self.brokerID = brokerID
@@ -46,11 +49,12 @@ final class AssignmentFollower: Sendable {
         self.logger = logger
         self.configurationOf = configurationOf
         self.applied = applied
-        self.restored = restored
+        self.setOffline = setOffline
     }
 
     /// Looks at all partitions of this broker in the current image, and at those an engine found here that have moved away since.
     func start() {
+        if !registry.replicated.failedVolumes.isEmpty { findLost() }
         for engine in registry.engines {
             for partition in engine.logs.map(\.assignment.partition) {
                 state.withLock { $0.held[partition] = engine.name }
@@ -58,6 +62,17 @@ final class AssignmentFollower: Sendable {
             }
         }
         lookAtAll(in: cache.current)
+    }
+
+    private func findLost() {
+        let image = cache.current
+        let lost = image.partitions(on: brokerID).compactMap { record -> PartitionID? in
+            guard let topic = image.topic(record.topicID), EngineRegistry.placement(of: topic.storageMode) == .replicated,
+                let partition = image.partitionID(record.topicID, record.partition), !registry.replicated.holds(partition)
+            else { return nil }
+            return partition
+        }
+        state.withLock { $0.lost = Set(lost) }
     }
 
     private func lookAtAll(in image: MetadataImage) {
@@ -120,18 +135,26 @@ final class AssignmentFollower: Sendable {
         let image = cache.current
         guard let topic = image.topic(partition.topicID), let record = image.partition(partition.topicID, partition.partition)
         else {
-            state.withLock { _ = $0.held.removeValue(forKey: partition) }
+            state.withLock { state in
+                state.held[partition] = nil
+                state.lost.remove(partition)
+            }
             applied(partition, nil)
             return
         }
         let isOurs = record.replicas.contains(brokerID)
+        if !isOurs { state.withLock { _ = $0.lost.remove(partition) } }
+        if state.withLock({ $0.lost.contains(partition) }) {
+            if !record.isOffline(brokerID) { try await setOffline(partition, true) }
+            return
+        }
         if record.isOffline(brokerID), isOurs {
             // Its directory failed, or the log is lost: an empty one in its place must not be believed to hold what the others count on.
             let isBack = registry.replicated.holds(partition)
             if !isBack, record.inSyncReplicas.contains(brokerID) || registry.replicated.volumeNumber(of: partition) != nil {
                 return
             }
-            return try await restored(partition)
+            return try await setOffline(partition, false)
         }
         guard isOurs || state.withLock({ $0.held[partition] != nil }) else { return }
         guard let engine = registry[topic.storageMode] else {

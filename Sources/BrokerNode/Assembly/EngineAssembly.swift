@@ -24,6 +24,8 @@ struct EngineAssembly {
     let registration: BrokerRegistration
     let objectStore: (any ObjectStore)?
     let transport: any PeerTransport
+    /// Places in `log.dirs` that cannot be used.
+    let unusableDirectories: Set<Int>
 
     private var environment: RuntimeEnvironment { surroundings.environment }
 
@@ -44,8 +46,25 @@ struct EngineAssembly {
         return (registry, volumes)
     }
 
-    /// One for each of `log.dirs`.
-    private func volumes() throws -> [Volume] { try configuration.logDirectories.map(volume) }
+    /// One for each of `log.dirs`, in the place of those that cannot be used too.
+    private func volumes() throws -> (volumes: [Volume], unusable: [Int: DiskError]) {
+        var unusable: [Int: DiskError] = [:]
+        let volumes = try configuration.logDirectories.enumerated().map { number, specification in
+            if !unusableDirectories.contains(number) {
+                do { return try volume(specification) } catch let error as VolumeError where configuration.logDirectories.count > 1
+                {
+                    // A text that names no volume is an error of whoever wrote it.
+                    if surroundings.marksDirectories { _ = try Volume.Kind(parsing: specification) }
+                    DataDirectory.report(unusable: error, logger)
+                }
+            }
+            let failure = DiskError(
+                code: .inputOutput, operation: "open", path: BrokerConfiguration.plainDirectory(specification), errno: 0)
+            unusable[number] = failure
+            return Volume(specification: specification, disk: DeadDisk(failure))
+        }
+        return (volumes, unusable)
+    }
 
     private func volume(_ specification: String) throws -> Volume {
         let request = VolumeRequest(
@@ -80,11 +99,13 @@ struct EngineAssembly {
         settings.queuedBytesMax = configuration.queuedMaxRequestBytes + configuration.socketRequestMaxBytes
         settings.throttles = siblings.throttles
         let registration = registration
+        let (volumes, unusable) = try volumes()
         let engine = ReplicatedLogEngine(
-            brokerID: configuration.nodeID, volumes: try volumes(), environment: environment, meters: meters,
+            brokerID: configuration.nodeID, volumes: volumes, environment: environment, meters: meters,
             membership: PartitionMembership(store: PartitionStateStore(store: store)), fetcher: fetcher,
             brokerEpoch: { registration.epoch }, settings: settings, logger: logger)
         siblings.add(engine)
+        for (number, failure) in unusable { siblings.failed(number, failure) }
         return engine
     }
 

@@ -23,7 +23,7 @@ struct NodeLogProvider: LogProvider {
         var directories = configuration.logDirectories.enumerated().map { number, specification in
             let path = BrokerConfiguration.plainDirectory(specification)
             var status = statvfs()
-            let known = statvfs(path, &status) == 0
+            let known = !failed.contains(number) && statvfs(path, &status) == 0
             return LogDirectory(
                 path: path, logs: failed.contains(number) ? [] : byDirectory[number] ?? [],
                 totalBytes: known ? Int64(status.f_blocks) * Int64(status.f_frsize) : nil,

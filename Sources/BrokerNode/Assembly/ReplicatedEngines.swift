@@ -19,9 +19,40 @@ final class ReplicatedEngines: Sendable {
     static let leaderRate = "leader.replication.throttled.rate"
     static let followerRate = "follower.replication.throttled.rate"
 
-    func add(_ engine: ReplicatedLogEngine) { engines.withLock { $0.append(engine) } }
+    func add(_ engine: ReplicatedLogEngine) {
+        engines.withLock { $0.append(engine) }
+        engine.setVolumeFailureListener { [weak self] number, failure in self?.failed(number, failure) }
+    }
 
     // MARK: Log directories
+
+    private struct Exhaustion {
+        var reason: String?
+        var listener: (@Sendable (String) -> Void)?
+    }
+    private let exhaustion = Mutex(Exhaustion())
+
+    /// A directory's disk is one for all engines.
+    func failed(_ number: Int, _ failure: DiskError) {
+        let engines = engines.withLock { $0 }
+        for engine in engines { engine.failVolume(number, failure) }
+        guard let count = engines.first?.volumeCount, failedVolumes.count == count else { return }
+        let listener = exhaustion.withLock { exhaustion -> (@Sendable (String) -> Void)? in
+            guard exhaustion.reason == nil else { return nil }
+            exhaustion.reason = "\(failure)"
+            return exhaustion.listener
+        }
+        listener?("\(failure)")
+    }
+
+    /// Told once, when no log directory is left, of the last one's failure.
+    func whenExhausted(_ listener: @escaping @Sendable (String) -> Void) {
+        let reason = exhaustion.withLock { exhaustion in
+            exhaustion.listener = listener
+            return exhaustion.reason
+        }
+        if let reason { listener(reason) }
+    }
 
     func volumeNumber(of partition: PartitionID) -> Int? {
         for engine in engines.withLock({ $0 }) { if let number = engine.volumeNumber(of: partition) { return number } }

@@ -202,6 +202,17 @@ package final class BrokerRegistration: Sendable {
         end()
     }
 
+    /// Ends the run of a broker that cannot go on: others take over at once, and recover what it has not put where they find it.
+    package func release() async {
+        deadline.store(Int64.min, ordering: .releasing)
+        await stopHeartbeat()
+        do throws(MetadataStoreError) { try await store.revoke(lease) } catch {
+            // The lease ends by itself.
+            logger.warning("The lease could not be given back", metadata: ["error": "\(error)"])
+        }
+        end()
+    }
+
     /// Stops without a word to the cluster, as if the process had been killed: the lease runs out.
     package func abandon() async {
         await stopHeartbeat()

@@ -104,6 +104,7 @@ extension ReplicatedPartition {
         do { try await volume.synchronizer.run { [log] () throws(SegmentError) in try log.synchronize() } } catch {
             let failure = LogError(error, partition)
             state.withLock { $0.failure = failure }
+            context.failed(volume, error, isWriting: true)
             throw failure
         }
     }
@@ -123,7 +124,7 @@ extension ReplicatedPartition {
                 let failure = LogError(error, self.partition)
                 self.context.logger.error("sync failed", metadata: ["partition": "\(self.partition)", "error": "\(failure)"])
                 self.state.withLock { $0.failure = failure }
-                self.context.failed(self.volume, error)
+                self.context.failed(self.volume, error, isWriting: true)
             }
         }
     }

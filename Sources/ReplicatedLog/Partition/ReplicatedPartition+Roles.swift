@@ -67,6 +67,7 @@ extension ReplicatedPartition {
             context.logger.warning(
                 "leader epoch not stored, to be stored with the next",
                 metadata: ["partition": "\(partition)", "epoch": "\(assignment.leaderEpoch)", "error": "\(error)"])
+            context.failed(volume, error, isWriting: true)
         }
         completions.run()
         tellProgress()

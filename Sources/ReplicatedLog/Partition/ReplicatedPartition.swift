@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+internal import Glibc
 internal import Logging
 public import LogEngine
 public import LogModel
@@ -135,8 +136,9 @@ final class EngineContext: Sendable {
     let brokerEpoch: @Sendable () -> BrokerEpoch
     let logger: Logger
     let registry = PartitionRegistry()
-    /// What is done about a log directory that failed; nil while it is the only one.
-    let onVolumeFailure = Mutex<(@Sendable (LogVolume, SegmentError) -> Void)?>(nil)
+    /// What is done about a log directory that failed.
+    let onVolumeFailure = Mutex<(@Sendable (LogVolume, DiskError) -> Void)?>(nil)
+    let volumeFailureListener = Mutex<(@Sendable (Int, DiskError) -> Void)?>(nil)
     let offlineListener = Mutex<(@Sendable (PartitionID) -> Void)?>(nil)
     let tierBootstrap = Mutex<ReplicatedLogEngine.TierBootstrap?>(nil)
 
@@ -155,14 +157,22 @@ final class EngineContext: Sendable {
         self.logger = logger
     }
 
-    /// Puts a log directory out of use whose disk fails: all of its partitions, none of the others'. A full disk is not one that fails,
-    /// and neither is damage that was found in a file; a file that is not there may have been removed just before it was read.
+    /// Puts a log directory out of use whose disk fails: all of its partitions, none of the others'.
     func failed(_ volume: LogVolume, _ error: SegmentError, isWriting: Bool = false) {
-        guard case .disk(let disk) = error, disk.code != .noSpace, disk.code != .endOfFile, disk.code != .notFound || isWriting
-        else {
-            return
-        }
+        guard let disk = Self.diskFailure(error, isWriting: isWriting) else { return }
         guard let act = onVolumeFailure.withLock({ $0 }), volume.fail(error) else { return }
-        act(volume, error)
+        act(volume, disk)
+    }
+
+    /// The failure, if it is the disk's. A full disk is not one that fails, and neither is damage that was found in a file; a file that is
+    /// not there may have been removed just before it was read; and a process that has used up its files or memory has no disk to blame.
+    static func diskFailure(_ error: SegmentError, isWriting: Bool) -> DiskError? {
+        guard case .disk(let disk) = error else { return nil }
+        return switch disk.code {
+        case .noSpace, .endOfFile: nil
+        case .notFound: isWriting ? disk : nil
+        case .other where [EMFILE, ENFILE, ENOMEM].contains(disk.errno): nil
+        default: disk
+        }
     }
 }
