@@ -31,7 +31,10 @@ final class StoreLink: @unchecked Sendable {
 
     func patience() async { try? await clock.sleep(for: .milliseconds(700)) }
 
-    func whileCut() async { while isCut { try? await clock.sleep(for: .milliseconds(100)) } }
+    /// Or until the task is cancelled: its sleeps are none any more, and time would stand still.
+    func whileCut() async {
+        while isCut, (try? await clock.sleep(for: .milliseconds(100))) != nil {}
+    }
 }
 
 /// The cluster's metadata store as one process reaches it.
