@@ -98,7 +98,9 @@ struct LogContent: Sendable {
         var rest = sizeInBytes
         for batch in batches {
             let isTooMuch = configuration.retentionBytes.map { rest > $0 } ?? false
-            let isTooOld = configuration.retentionTime.map { now.rawValue - batch.header.maxTimestamp.rawValue > $0.inMilliseconds }
+            let isTooOld = configuration.retentionTime.map {
+                now.milliseconds(since: batch.header.maxTimestamp) > $0.inMilliseconds
+            }
             guard isTooMuch || isTooOld ?? false else { break }
             rest -= Int64(batch.bytes.readableBytes)
             start = batch.header.endOffset

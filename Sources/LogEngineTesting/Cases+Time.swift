@@ -9,6 +9,18 @@ import RuntimeEnvironment
 extension LogEngineConformance {
     static var timeCases: [ConformanceCase] {
         [
+            ConformanceCase("a client's times may lie as far apart as 64 bits go") { bench in
+                var generator = SplitMix(seed: bench.seed)
+                let log = try await bench.open()
+                for time in [Int64.min, 1_767_225_600_000, Int64.max, -2, 0, Int64.min + 7, Int64.max] {
+                    try await bench.append(try Sent.batch(time: time, using: &generator), to: log)
+                }
+                try await bench.eventually("the high watermark reaches the log end") { log.offsets.highWatermark == Offset(7) }
+                try demandEqual(try await bench.readAll(log).map(\.header.baseOffset.rawValue), Array(0..<7), "base offsets")
+                try demandEqual(try await log.offset(forTimestamp: Timestamp(.max))?.offset, Offset(2), "the latest time's offset")
+                try await log.roll()
+                try await log.flush()
+            },
             ConformanceCase("a time leads to the first record at or after it") { bench in
                 var generator = SplitMix(seed: bench.seed)
                 var configuration = LogConfiguration.suite

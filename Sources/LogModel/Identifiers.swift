@@ -197,6 +197,12 @@ public struct Timestamp: RawRepresentable, Hashable, Comparable, Sendable, Codab
     @inlinable public static func < (left: Timestamp, right: Timestamp) -> Bool { left.rawValue < right.rawValue }
     public var description: String { String(rawValue) }
 
+    /// How much later than `earlier` this is; what 64 bits cannot say is their largest or smallest number. Clients send any times.
+    @inlinable public func milliseconds(since earlier: Timestamp) -> Int64 {
+        let (difference, overflows) = rawValue.subtractingReportingOverflow(earlier.rawValue)
+        return overflows ? (self < earlier ? .min : .max) : difference
+    }
+
     public init(from decoder: any Decoder) throws { rawValue = try decoder.singleValueContainer().decode(Int64.self) }
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()

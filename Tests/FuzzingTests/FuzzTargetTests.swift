@@ -28,14 +28,20 @@ import Testing
         let mutator = Mutator(seed: seed, corpus: try Corpus.read(target.rawValue).map(\.bytes))
         for number in 0..<Self.mutations {
             let bytes = mutator.next()
+            // Of a long run the input at hand: one that traps ends the process, and tells nobody more.
+            if Mutator.isLongRun { try Data(bytes).write(to: Self.kept(target, "\(seed)-last")) }
             do throws(FuzzFinding) { try run(target, bytes) } catch {
                 // Kept, so that it can be looked at and, once mended, join the corpus.
-                let kept = FileManager.default.temporaryDirectory.appendingPathComponent("\(target.rawValue)-\(seed)-\(number)")
+                let kept = Self.kept(target, "\(seed)-\(number)")
                 try Data(bytes).write(to: kept)
                 Issue.record("\(kept.path), NINEFOLD_SEED=\(seed), mutation \(number): \(error)")
                 return
             }
         }
+    }
+
+    private static func kept(_ target: FuzzTarget, _ name: String) -> URL {
+        FileManager.default.temporaryDirectory.appendingPathComponent("\(target.rawValue)-\(name)")
     }
 
     private func run(_ target: FuzzTarget, _ bytes: [UInt8]) throws(FuzzFinding) {

@@ -21,6 +21,8 @@ struct Mutator {
         ProcessInfo.processInfo.environment["NINEFOLD_FUZZ_RUNS"].flatMap { Int($0) } ?? usual
     }
 
+    static let isLongRun = ProcessInfo.processInfo.environment["NINEFOLD_FUZZ_RUNS"] != nil
+
     /// One of the corpus, changed one to eight times.
     func next() -> [UInt8] {
         var bytes = corpus.isEmpty ? [] : corpus[below(corpus.count)]

@@ -25,6 +25,12 @@ import Testing
         #expect(id != TopicID.random(using: &generator))
     }
 
+    @Test func timesThatLieTooFarApartDoNotOverflow() {
+        #expect(Timestamp(5).milliseconds(since: Timestamp(-2)) == 7)
+        #expect(Timestamp(5).milliseconds(since: Timestamp(.min)) == .max)
+        #expect(Timestamp(.min).milliseconds(since: Timestamp(5)) == .min)
+    }
+
     @Test func identifiersAreBareNumbersInJSON() throws {
         let partition = PartitionID(topicID: TopicID(high: 1, low: 2), topic: "t", partition: 3)
         let decoded = try JSONDecoder().decode(PartitionID.self, from: try JSONEncoder().encode(partition))

@@ -80,7 +80,7 @@ extension SegmentedLog {
         if sizeBefore + Int64(header.sizeInBytes) > min(settings.segmentBytes, Int64(Int32.max)) { return true }
         if header.lastOffset - active.baseOffset > Int64(Int32.max) { return true }
         if let first = firstTimestamp ?? group.batches.first?.header.maxTimestamp, first != .none, header.maxTimestamp != .none,
-            header.maxTimestamp.rawValue - first.rawValue > settings.segmentAge.inMilliseconds
+            header.maxTimestamp.milliseconds(since: first) > settings.segmentAge.inMilliseconds
         {
             return true
         }

@@ -80,7 +80,7 @@ extension SegmentedLog {
             if segment.endOffset <= start { return true }
             if let bytes, rest - segment.size >= bytes { return true }
             guard let time, let largest = try segment.largestTimestamp() else { return false }
-            return now.rawValue - largest.timestamp.rawValue > time.inMilliseconds
+            return now.milliseconds(since: largest.timestamp) > time.inMilliseconds
         }
     }
 
@@ -89,7 +89,7 @@ extension SegmentedLog {
         let active = state.withLock { $0.segments[$0.segments.count - 1] }
         guard !active.isEmpty else { return false }
         if let time, let largest = try active.largestTimestamp() {
-            return now.rawValue - largest.timestamp.rawValue > time.inMilliseconds
+            return now.milliseconds(since: largest.timestamp) > time.inMilliseconds
         }
         return false
     }

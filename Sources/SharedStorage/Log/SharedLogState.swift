@@ -208,7 +208,7 @@ struct SharedLogState {
         var bytes = rangeBytes
         for range in ranges {
             let isTooOld =
-                configuration.retentionTime.map { range.maxTimestamp.rawValue < now.rawValue - $0.inMilliseconds } ?? false
+                configuration.retentionTime.map { now.milliseconds(since: range.maxTimestamp) > $0.inMilliseconds } ?? false
             let isTooMuch = configuration.retentionBytes.map { bytes - range.recordBytes >= $0 } ?? false
             guard isTooOld || isTooMuch else { break }
             start = max(start, range.end)

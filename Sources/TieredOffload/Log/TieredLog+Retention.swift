@@ -15,7 +15,7 @@ extension TieredLog {
 
     private static func isOlder(_ timestamp: Timestamp, than age: Duration, at now: Timestamp) -> Bool {
         // A segment whose records carry no time is not deleted by time.
-        timestamp > .none && now.rawValue - timestamp.rawValue > age.inMilliseconds
+        timestamp > .none && now.milliseconds(since: timestamp) > age.inMilliseconds
     }
 
     // MARK: The local tier
