@@ -29,6 +29,7 @@ enum HandlerTable {
         HandlerEntry(OffsetForLeaderEpochHandler.self),
         HandlerEntry(DescribeConfigsHandler.self),
         HandlerEntry(AlterConfigsHandler.self),
+        HandlerEntry(AlterReplicaLogDirsHandler.self),
         HandlerEntry(DescribeLogDirsHandler.self),
         HandlerEntry(CreatePartitionsHandler.self),
         HandlerEntry(DeleteGroupsHandler.self),

@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+package import KafkaProtocol
 package import LogEngine
 package import LogModel
 
@@ -12,6 +13,11 @@ package protocol LogProvider: Sendable {
 
     /// Where logs are kept, for DescribeLogDirs: one entry per place (a broker's volume, an engine's object store).
     func logDirectories() async -> [LogDirectory]
+
+    /// Begins to move this broker's replica of the partition to another of its log directories (KIP-113), or notes where it is to be made.
+    ///
+    /// - Returns: Kafka's answer: none once it is being copied.
+    func moveReplica(of partition: PartitionID, to path: String) async -> ErrorCode
 }
 
 /// One place where logs are kept.
@@ -19,6 +25,8 @@ package struct LogDirectory: Sendable {
     /// A path or a URL.
     package var path: String
     package var logs: [any PartitionLog]
+    /// Copies of logs that lie elsewhere, which are to take their place.
+    package var arriving: [ArrivingLog] = []
     /// Of the file system; nil where nobody can tell.
     package var totalBytes: Int64?
     package var usableBytes: Int64?
@@ -33,5 +41,18 @@ package struct LogDirectory: Sendable {
         self.totalBytes = totalBytes
         self.usableBytes = usableBytes
         self.isOffline = isOffline
+    }
+}
+
+/// A log on its way into a log directory.
+package struct ArrivingLog: Sendable {
+    package var partition: PartitionID
+    package var sizeInBytes: Int64
+    package var offsetLag: Int64
+
+    package init(partition: PartitionID, sizeInBytes: Int64, offsetLag: Int64) {
+        self.partition = partition
+        self.sizeInBytes = sizeInBytes
+        self.offsetLag = offsetLag
     }
 }

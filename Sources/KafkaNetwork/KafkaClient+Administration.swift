@@ -129,6 +129,18 @@ extension KafkaClient {
         return answer.results
     }
 
+    /// Has one broker's replicas moved to another of its log directories.
+    ///
+    /// - Returns: The broker's answer for each partition.
+    package func alterReplicaLogDirectories(
+        of broker: BrokerID, topic: String, partitions: [Int32], to path: String
+    ) async throws(KafkaClientError) -> [Int32: ErrorCode] {
+        let request = AlterReplicaLogDirsRequest(dirs: [.init(path: path, topics: [.init(name: topic, partitions: partitions)])])
+        let answer = try await connection(to: broker).send(request, timeout: requestTimeout)
+        let results = answer.results.flatMap(\.partitions).map { ($0.partitionIndex, $0.errorCode) }
+        return Dictionary(results, uniquingKeysWith: { _, last in last })
+    }
+
     /// A topic's configuration, values by key.
     package func describeConfiguration(ofTopic topic: String) async throws(KafkaClientError) -> [String: String] {
         var resource = DescribeConfigsRequest.DescribeConfigsResource()

@@ -27,6 +27,34 @@ final class PartitionRegistry: Sendable {
     /// Partition epochs of the records that took a partition away: what is older must not bring it back.
     private let dropped = Mutex<[PartitionID: Int64]>([:])
 
+    /// Copies that are to take the place of logs in other directories.
+    private let futures = Mutex<[PartitionID: FutureReplica]>([:])
+    /// Where logs are to be made that are not there yet, as an operator wishes.
+    private let preferred = Mutex<[PartitionID: Int]>([:])
+
+    func future(of partition: PartitionID) -> FutureReplica? { futures.withLock { $0[partition] } }
+    var allFutures: [FutureReplica] { futures.withLock { Array($0.values) } }
+
+    /// - Returns: False if the partition has one already.
+    func add(_ future: FutureReplica) -> Bool {
+        futures.withLock { futures in
+            guard futures[future.partition.partition] == nil else { return false }
+            futures[future.partition.partition] = future
+            return true
+        }
+    }
+
+    /// - Returns: False if it was removed before.
+    func remove(_ future: FutureReplica) -> Bool {
+        futures.withLock { futures in
+            guard futures[future.partition.partition] === future else { return false }
+            futures[future.partition.partition] = nil
+            return true
+        }
+    }
+
+    func prefer(_ number: Int, for partition: PartitionID) { preferred.withLock { $0[partition] = number } }
+
     func noteDropped(_ partition: PartitionID, by partitionEpoch: Int64) {
         dropped.withLock { $0[partition] = max(partitionEpoch, $0[partition] ?? partitionEpoch) }
     }
@@ -74,11 +102,14 @@ final class PartitionRegistry: Sendable {
     /// choice is forgotten.
     func choose(for partition: PartitionID, among volumes: [LogVolume]) -> LogVolume? {
         if volumes.count == 1 { return volumes[0] }
+        let wish = preferred.withLock { $0.removeValue(forKey: partition) }
         return state.withLock { state in
             var counts: [ObjectIdentifier: Int] = [:]
             for held in state.held.values { counts[ObjectIdentifier(held.partition.volume), default: 0] += 1 }
             for volume in state.chosen.values { counts[ObjectIdentifier(volume), default: 0] += 1 }
-            let chosen = volumes.min { counts[ObjectIdentifier($0), default: 0] < counts[ObjectIdentifier($1), default: 0] }
+            let chosen =
+                volumes.first { $0.number == wish }
+                ?? volumes.min { counts[ObjectIdentifier($0), default: 0] < counts[ObjectIdentifier($1), default: 0] }
             state.chosen[partition] = chosen
             return chosen
         }
@@ -93,7 +124,8 @@ final class PartitionRegistry: Sendable {
             let log = partition.log
             let start = log.logStart
             // As Kafka: where the first segment's name says it already, no line is needed. With a tier below, that segment may go at any time.
-            return start == log.segments[0].baseOffset && !partition.context.settings.startMayBeRemote ? nil : start
+            return start == log.segments[0].baseOffset && partition.volume === volume
+                && !partition.context.settings.startMayBeRemote ? nil : start
         }
     }
 
@@ -122,7 +154,9 @@ final class PartitionRegistry: Sendable {
     ) throws(SegmentError) {
         try volume.store(as: file) {
             var checkpoint = OffsetCheckpoint()
-            for partition in all where partition.volume === volume {
+            // One that is about to arrive is told of before its directory has its name.
+            for partition in all
+            where partition.volume === volume || future(of: partition.partition)?.isArriving(on: volume) == true {
                 checkpoint.offsets[partition.partition.description] = offset(partition)?.rawValue
             }
             return checkpoint

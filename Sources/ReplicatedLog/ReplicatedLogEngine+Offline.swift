@@ -41,6 +41,9 @@ extension ReplicatedLogEngine {
     private func takeOffline(_ volume: LogVolume, _ failure: DiskError) {
         let partitions = context.registry.all.filter { $0.volume === volume }
         let listener = context.offlineListener.withLock { $0 }
+        for future in context.registry.allFutures where future.volume === volume || future.partition.volume === volume {
+            Task { await callOff(future) }
+        }
         for partition in partitions {
             fetchers.follow(partition, nil)
             partition.goOffline(.disk(failure))

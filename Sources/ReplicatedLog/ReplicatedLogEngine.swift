@@ -66,6 +66,7 @@ public final class ReplicatedLogEngine: LogEngine {
             }
         }
         guard volumes.contains(where: { $0.failure == nil }) else { throw failure }
+        await resumeMoves()
         startMaintenance()
     }
 
@@ -119,6 +120,7 @@ public final class ReplicatedLogEngine: LogEngine {
     /// Takes the partition's files away from this broker.
     private func drop(_ partition: ReplicatedPartition) async throws(LogError) {
         fetchers.follow(partition, nil)
+        if let future = context.registry.future(of: partition.partition) { await callOff(future) }
         let registry = context.registry
         if partition.volume.failure != nil {
             // What a failed disk still holds is removed by a later start, which finds that nobody wants it.
@@ -139,6 +141,14 @@ public final class ReplicatedLogEngine: LogEngine {
         var footprint = Footprint()
         for partition in context.registry.all where partition.volume.failure == nil {
             footprint.add(try await partition.footprint())
+        }
+        for future in context.registry.allFutures where future.volume.failure == nil {
+            do {
+                footprint.add(
+                    try await future.volume.reader.run { () throws(SegmentError) in
+                        try ReplicatedPartition.footprint(of: future.log)
+                    })
+            } catch { throw LogError(error, future.partition.partition) }
         }
         for volume in volumes where volume.failure == nil {
             do { footprint.add(try await volume.reader.run { () throws(SegmentError) in try volume.ownFootprint() }) } catch {
@@ -174,6 +184,7 @@ public final class ReplicatedLogEngine: LogEngine {
         }
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
+        await stopMoves()
         await fetchers.stop()
         for volume in volumes where volume.failure == nil { await volume.writer.run { self.close(volume) } }
     }

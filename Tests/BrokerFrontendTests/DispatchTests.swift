@@ -24,8 +24,9 @@ import Testing
         #expect(ranges[APIKey.metadata.rawValue] == 0...12)
         #expect(ranges[APIKey.findCoordinator.rawValue] == 0...4)
         #expect(ranges[APIKey.initProducerId.rawValue] == 0...4)
+        #expect(ranges[APIKey.alterReplicaLogDirs.rawValue] == 1...2)
         #expect(ranges[APIKey.describeLogDirs.rawValue] == 1...4)
-        #expect(ranges.count == 30)
+        #expect(ranges.count == 31)
     }
 
     @Test(arguments: [Int16(4), 99]) func anApiVersionsRequestFromTheFutureIsAnsweredInVersionZero(_ version: Int16) async throws {

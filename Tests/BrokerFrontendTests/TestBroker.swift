@@ -138,6 +138,8 @@ final class TestBroker: LogProvider, Sendable {
         [LogDirectory(path: "memory:\(id)", logs: engine.logs, totalBytes: 1000, usableBytes: 900)]
     }
 
+    func moveReplica(of partition: PartitionID, to path: String) async -> ErrorCode { .logDirNotFound }
+
     /// Stops without a word to the cluster; the bytes stay in the cluster's store.
     func stop() async {
         follower.cancel()

@@ -151,6 +151,50 @@ import Testing
         }
     }
 
+    @Test(arguments: ["isr", "tiered"]) func replicasMoveBetweenTheDirectoriesOfABrokerWhileTheyAreProducedTo(_ mode: String)
+        async throws
+    {
+        try await with(mode) { cluster in
+            let client = cluster.client
+            try await client.createTopic("t", partitions: 6, replicationFactor: 3, configuration: ["segment.bytes": "16384"])
+            _ = try await client.waitForLeaders(of: ["t": 6])
+            func produce(_ rounds: Range<Int64>) async throws {
+                for round in rounds {
+                    for partition in Int32(0)..<6 {
+                        #expect(try await cluster.produce("t", partition: partition, bytes: 1_000) == round)
+                    }
+                }
+            }
+            try await produce(0..<30)
+            let paths = try await directories(cluster, of: 1).map(\.logDir)
+            func move(_ partitions: [Int32], to path: String, topic: String = "t") async throws -> [Int32: ErrorCode] {
+                try await client.alterReplicaLogDirectories(of: BrokerID(1), topic: topic, partitions: partitions, to: path)
+            }
+            #expect(try await move([0], to: "/no/such") == [0: .logDirNotFound])
+            #expect(try await move([0], to: paths[0], topic: "none") == [0: .unknownTopicOrPartition])
+            async let producing: Void = produce(30..<60)
+            #expect(try await move(Array(0..<6), to: paths[1]).values.allSatisfy { $0 == .none })
+            try await producing
+            #expect(
+                try await NodeCluster.eventually {
+                    let told = try await directories(cluster, of: 1).map { $0.topics.flatMap(\.partitions) }
+                    return told[0].isEmpty && told[1].count == 6 && told[1].allSatisfy { !$0.isFutureKey }
+                })
+            #expect(cluster.partitionDirectories(of: "t", under: paths[1]).count == 6)
+            #expect(cluster.partitionDirectories(of: "t", under: paths[0]).isEmpty)
+            try await produce(60..<70)
+            #expect(try await members(cluster) { _ in 3 })
+            // As leaders and as followers they have what the others have.
+            await cluster.stop(1)
+            try await cluster.start(1)
+            #expect(try await members(cluster) { _ in 3 })
+            for partition in Int32(0)..<6 {
+                #expect(cluster.node(1).log(topic: "t", partition: partition)?.offsets.logEnd == Offset(70))
+            }
+            #expect(cluster.partitionDirectories(of: "t", under: paths[1]).count == 6)
+        }
+    }
+
     @Test func aDirectoryThatIsLostTakesOnlyItsPartitionsOffTheBroker() async throws {
         try await with { cluster in
             let client = cluster.client

@@ -29,16 +29,29 @@ enum DescribeLogDirsHandler: Handler {
             result.totalBytes = directory.totalBytes ?? -1
             result.usableBytes = directory.usableBytes ?? -1
         }
-        let logs = directory.logs.filter { log in
-            wanted.map { $0[log.partition.topic]?.contains(log.partition.partition) ?? false } ?? true
-        }.sorted { $0.partition < $1.partition }
-        for log in logs {
-            if result.topics.last?.name != log.partition.topic {
-                result.topics.append(DescribeLogDirsResponse.DescribeLogDirsTopic(name: log.partition.topic))
+        typealias Described = DescribeLogDirsResponse.DescribeLogDirsPartition
+        let held = directory.logs.map { log in
+            (
+                log.partition,
+                Described(partitionIndex: log.partition.partition, partitionSize: log.sizeInBytes, offsetLag: log.offsetLag)
+            )
+        }
+        let arriving = directory.arriving.map { log in
+            (
+                log.partition,
+                Described(
+                    partitionIndex: log.partition.partition, partitionSize: log.sizeInBytes, offsetLag: log.offsetLag,
+                    isFutureKey: true)
+            )
+        }
+        let all = (held + arriving).filter { partition, _ in
+            wanted.map { $0[partition.topic]?.contains(partition.partition) ?? false } ?? true
+        }
+        for (partition, described) in all.sorted(by: { $0.0 < $1.0 }) {
+            if result.topics.last?.name != partition.topic {
+                result.topics.append(DescribeLogDirsResponse.DescribeLogDirsTopic(name: partition.topic))
             }
-            result.topics[result.topics.count - 1].partitions.append(
-                DescribeLogDirsResponse.DescribeLogDirsPartition(
-                    partitionIndex: log.partition.partition, partitionSize: log.sizeInBytes, offsetLag: log.offsetLag))
+            result.topics[result.topics.count - 1].partitions.append(described)
         }
         return result
     }

@@ -62,6 +62,20 @@ final class ReplicatedEngines: Sendable {
     /// By their place in `log.dirs`.
     var failedVolumes: Set<Int> { engines.withLock { $0 }.reduce(into: []) { $0.formUnion($1.failedVolumes) } }
 
+    /// Replicas that are being moved between directories.
+    var moves: [ReplicaMove] { engines.withLock { $0 }.flatMap(\.moves) }
+
+    /// - Returns: False if the broker holds no log of the partition; if it comes to hold one, it is to lie there.
+    func move(_ partition: PartitionID, to number: Int) async throws(LogError) -> Bool {
+        let engines = engines.withLock { $0 }
+        guard let engine = engines.first(where: { $0.volumeNumber(of: partition) != nil }) else {
+            for engine in engines { engine.prefer(number, for: partition) }
+            return false
+        }
+        try await engine.move(partition, toVolume: number)
+        return true
+    }
+
     /// Whether the broker has a log of the partition, on a directory that works.
     func holds(_ partition: PartitionID) -> Bool { volumeNumber(of: partition).map { !failedVolumes.contains($0) } ?? false }
 

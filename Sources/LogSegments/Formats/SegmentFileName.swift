@@ -37,6 +37,8 @@ package enum SegmentFileKind: String, Sendable, CaseIterable {
     package static let swapSuffix = ".swap"
     /// Ends the name of a deleted partition's directory.
     package static let deletedDirectorySuffix = "-delete"
+    /// Ends the name of a directory with a partition's copy that is to take the place of the one in another log directory (KIP-113).
+    package static let futureDirectorySuffix = "-future"
 }
 
 extension Offset {

@@ -51,7 +51,7 @@ package struct LogDirectory: Sendable {
         return found
     }
 
-    private func identity(ofPartition directoryName: String) -> TopicID? {
+    func identity(ofPartition directoryName: String) -> TopicID? {
         (try? disk.readFile("\(path(directoryName))/\(PartitionMetadata.fileName)")).flatMap { PartitionMetadata.decode($0) }
     }
 

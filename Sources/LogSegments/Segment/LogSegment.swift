@@ -91,6 +91,18 @@ package final class LogSegment: Sendable {
 
     /// Forgets indexes and the open file of a sealed segment that nobody used since the last call, and the bytes of a tail that has not
     /// grown since.
+    /// For good: nothing is written to it any more.
+    func letGo() {
+        state.withLock { state in
+            state.isSealed = true
+            state.dropTail()
+            state.file = nil
+            state.offsets = nil
+            state.times = nil
+            state.transactions = nil
+        }
+    }
+
     func letGoIfUnused() {
         state.withLock { state in
             defer {

@@ -15,8 +15,13 @@ extension ReplicatedPartition {
             do throws(LogError) { return .success(try append(batches, acks, epoch, &state)) } catch { return .failure(error) }
         }
         let (receipt, mustSchedule) = try outcome.get()
-        if mustSchedule { volume.writer.submit { self.writeQueue() } }
+        if mustSchedule { scheduleWrite() }
         return receipt
+    }
+
+    private func scheduleWrite() {
+        let volume = self.volume
+        volume.writer.submit { if self.volume === volume { self.writeQueue() } else { self.scheduleWrite() } }
     }
 
     private func append(

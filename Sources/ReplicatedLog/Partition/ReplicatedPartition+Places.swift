@@ -10,26 +10,28 @@ internal import RuntimeEnvironment
 
 extension ReplicatedPartition {
     public func footprint() async throws(LogError) -> Footprint {
-        try await onReader { [log] () throws(SegmentError) in
-            var footprint = Footprint()
-            let copies = Int64(log.disk.copies)
-            var recordBytes: [String: Int64] = [:]
-            for segment in log.segments { recordBytes[segment.path(.log)] = segment.size * copies }
-            let entries: [DiskEntry]
-            do throws(DiskError) { entries = try log.disk.list(log.directory) } catch { throw SegmentError.disk(error) }
-            for entry in entries where !entry.isDirectory {
-                let path = "\(log.directory)/\(entry.name)"
-                guard let allocated = try Self.allocatedBytes(log.disk, path) else { continue }
-                let isGarbage = entry.name.hasSuffix(SegmentFileKind.deletedSuffix)
-                let medium: Medium =
-                    isGarbage
-                    ? .garbage : entry.name.hasSuffix(".log") ? .hotLog : entry.name.hasSuffix("index") ? .index : .metadata
-                var held = recordBytes[path] ?? 0
-                if isGarbage, entry.name.hasSuffix(".log" + SegmentFileKind.deletedSuffix) { held = entry.size * copies }
-                footprint.add(medium, physicalBytes: allocated, recordBytes: held, count: copies)
-            }
-            return footprint
+        try await onReader { [log] () throws(SegmentError) in try Self.footprint(of: log) }
+    }
+
+    static func footprint(of log: SegmentedLog) throws(SegmentError) -> Footprint {
+        var footprint = Footprint()
+        let copies = Int64(log.disk.copies)
+        var recordBytes: [String: Int64] = [:]
+        for segment in log.segments { recordBytes[segment.path(.log)] = segment.size * copies }
+        let entries: [DiskEntry]
+        do throws(DiskError) { entries = try log.disk.list(log.directory) } catch { throw SegmentError.disk(error) }
+        for entry in entries where !entry.isDirectory {
+            let path = "\(log.directory)/\(entry.name)"
+            guard let allocated = try Self.allocatedBytes(log.disk, path) else { continue }
+            let isGarbage = entry.name.hasSuffix(SegmentFileKind.deletedSuffix)
+            let medium: Medium =
+                isGarbage
+                ? .garbage : entry.name.hasSuffix(".log") ? .hotLog : entry.name.hasSuffix("index") ? .index : .metadata
+            var held = recordBytes[path] ?? 0
+            if isGarbage, entry.name.hasSuffix(".log" + SegmentFileKind.deletedSuffix) { held = entry.size * copies }
+            footprint.add(medium, physicalBytes: allocated, recordBytes: held, count: copies)
         }
+        return footprint
     }
 
     /// Summed over copies; nil if the file vanished meanwhile.

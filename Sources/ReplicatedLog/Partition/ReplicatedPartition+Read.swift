@@ -97,14 +97,21 @@ extension ReplicatedPartition {
     private func slices(from offset: Offset, to end: Offset, _ maxBytes: Int, _ minOneBatch: Bool) async throws(LogError)
         -> LogSlices
     {
-        do throws(SegmentError) {
-            // The tail is found by what memory holds: no hop to another thread.
-            if let records = try log.read(from: offset, to: end, maxBytes: maxBytes, minOneBatch: minOneBatch, mayRead: false) {
-                return records
+        let log = self.log
+        do throws(LogError) {
+            do throws(SegmentError) {
+                // The tail is found by what memory holds: no hop to another thread.
+                if let records = try log.read(from: offset, to: end, maxBytes: maxBytes, minOneBatch: minOneBatch, mayRead: false) {
+                    return records
+                }
+            } catch { throw LogError(error, partition) }
+            return try await onReader { () throws(SegmentError) in
+                try log.read(from: offset, to: end, maxBytes: maxBytes, minOneBatch: minOneBatch, mayRead: true) ?? LogSlices()
             }
-        } catch { throw LogError(error, partition) }
-        return try await onReader { [log] () throws(SegmentError) in
-            try log.read(from: offset, to: end, maxBytes: maxBytes, minOneBatch: minOneBatch, mayRead: true) ?? LogSlices()
+        } catch {
+            // The files may have gone with a move to another directory.
+            guard self.log !== log else { throw error }
+            return try await slices(from: offset, to: end, maxBytes, minOneBatch)
         }
     }
 

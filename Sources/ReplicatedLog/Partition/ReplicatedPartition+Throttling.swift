@@ -38,7 +38,7 @@ extension ReplicatedPartition {
     }
 
     /// Bytes of the log at and above `offset`: whole segments as they are, of the one that holds it a share by its offsets.
-    private func bytes(from offset: Offset) -> Int64 {
+    func bytes(from offset: Offset) -> Int64 {
         let segments = log.segments
         var end = log.logEnd
         var bytes: Int64 = 0

@@ -66,16 +66,33 @@ public final class ReplicatedPartition: PartitionLog {
         var listener: (@Sendable (any PartitionLog) -> Void)?
     }
 
+    /// Where the replica lies. Another takes its place when the replica has been moved to another log directory.
+    final class Place: Sendable {
+        let log: SegmentedLog
+        let volume: LogVolume
+
+        init(log: SegmentedLog, volume: LogVolume) {
+            self.log = log
+            self.volume = volume
+        }
+    }
+
     public let partition: PartitionID
-    let log: SegmentedLog
-    let volume: LogVolume
     let context: EngineContext
     let state: Mutex<State>
+    /// Read by every append and fetch, so without a lock; `places` keeps alive what it has ever named.
+    private let place: Atomic<Unmanaged<Place>>
+    private let places: Mutex<[Place]>
+
+    var log: SegmentedLog { place.load(ordering: .acquiring)._withUnsafeGuaranteedRef { $0.log } }
+    /// What changes files runs on its writer; a job there that may have been overtaken by a move looks whether it is still the one.
+    var volume: LogVolume { place.load(ordering: .acquiring)._withUnsafeGuaranteedRef { $0.volume } }
 
     init(partition: PartitionID, log: SegmentedLog, volume: LogVolume, highWatermark: Offset, context: EngineContext) {
         self.partition = partition
-        self.log = log
-        self.volume = volume
+        let first = Place(log: log, volume: volume)
+        place = Atomic(Unmanaged.passUnretained(first))
+        places = Mutex([first])
         self.context = context
         let none = PartitionAssignment(
             partition: partition, leader: nil, leaderEpoch: .none, partitionEpoch: -1, replicas: [], inSyncReplicas: [])
@@ -84,6 +101,12 @@ public final class ReplicatedPartition: PartitionLog {
                 assignment: none, nextOffset: log.logEnd, producers: log.producers,
                 highWatermark: min(max(highWatermark, log.localStart), log.logEnd),
                 retentionIsManagedAbove: context.settings.startMayBeRemote))
+    }
+
+    /// On the writer of the volume so far, at a moment when both logs are the same. What is queued there for this partition is passed on.
+    func move(to next: Place) {
+        places.withLock { $0.append(next) }
+        place.store(Unmanaged.passUnretained(next), ordering: .releasing)
     }
 
     public var assignment: PartitionAssignment { state.withLock { $0.assignment } }
@@ -111,13 +134,22 @@ public final class ReplicatedPartition: PartitionLog {
 
     /// Runs `body` on the volume's writer, behind every append queued before.
     func onWriter<Value: Sendable>(_ body: @escaping @Sendable () throws(SegmentError) -> Value) async throws(LogError) -> Value {
-        do { return try await volume.writer.run(body) } catch {
-            context.failed(volume, error)
-            throw LogError(error, partition)
+        while true {
+            let volume = self.volume
+            let value: Value?
+            do {
+                value = try await volume.writer.run { () throws(SegmentError) in self.volume === volume ? try body() : nil }
+            } catch {
+                context.failed(volume, error)
+                throw LogError(error, partition)
+            }
+            // Moved to another volume while it waited its turn.
+            if let value { return value }
         }
     }
 
     func onReader<Value: Sendable>(_ body: @escaping @Sendable () throws(SegmentError) -> Value) async throws(LogError) -> Value {
+        let volume = self.volume
         do { return try await volume.reader.run(body) } catch {
             context.failed(volume, error)
             throw LogError(error, partition)

@@ -106,10 +106,13 @@ extension LeaderFetcher {
         }
         for job in jobs.values {
             let answers = job.answers
-            let steps = await job.volume.writer.run {
+            let volume = job.volume
+            let steps = await volume.writer.run {
                 answers.map { answer in
                     Result { () throws(SegmentError) in
-                        try answer.partition.apply(answer.response, answer.batches, to: answer.request)
+                        // Moved to another directory meanwhile: asked for again.
+                        guard answer.partition.volume === volume else { return FollowStep.goOn(gotData: false) }
+                        return try answer.partition.apply(answer.response, answer.batches, to: answer.request)
                     }
                 }
             }
