@@ -28,6 +28,8 @@ import Testing
         Finding(description: "an object put after the deletion of its topic is found", mode: .tiered, seeds: [1, 10, 13, 35]),
         Finding(description: "an object put after the deletion of the last topic is found too", mode: .tiered, seeds: [211]),
         Finding(description: "a watch that is given up while its store is cut off ends", mode: .shared, seeds: [2545]),
+        Finding(
+            description: "a damaged base offset is damage, though it lies above the high watermark", mode: .tiered, seeds: [2353]),
         Finding(description: "a lost log start is not taken to lie above what the tier holds", mode: .tiered, seeds: [549]),
     ]
 

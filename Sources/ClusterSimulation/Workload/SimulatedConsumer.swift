@@ -105,6 +105,10 @@ final class SimulatedConsumer: @unchecked Sendable {
             }
         }
         if let last = read.last, last.offset >= data.highWatermark {
+            // A damaged base offset, as below: no checksum covers it.
+            if mayFindDamage, client.world.mode != .shared, read.allSatisfy({ history.wasSent($0.value) }) {
+                throw SimulatedClient.Failure(description: "a batch at \(position) whose base offset is damaged")
+            }
             throw Violation(
                 .honest,
                 "\(history.name): broker \(leader) served \(last.offset), at or above its high watermark \(data.highWatermark)")
