@@ -108,6 +108,33 @@ import Testing
         }
     }
 
+    /// A start on a disk that fails a read must not take the partition for one that never was.
+    @Test(arguments: [PartitionMetadata.fileName, LeaderEpochCheckpoint.fileName])
+    func aFileThatCannotBeReadIsNotAMissingOne(_ name: String) throws {
+        let disk = SimulatedDisk(seed: 1)
+        let directory = LogDirectory(disk: disk, root: "")
+        let partition = PartitionID(topicID: TopicID(high: 1, low: 1), topic: "t", partition: 0)
+        try directory.create(partition, wasSynced: false, token: 1)
+        var opening = LogOpening()
+        opening.identityNeedsSync = true
+        let log = try SegmentedLog.open(disk: disk, directory: "t-0", settings: SegmentSettings(), opening: opening).log
+        try append(3, to: log)
+        try log.beginEpoch(LeaderEpoch(3))
+        let before = try disk.list("t-0")
+        disk.setFault { $0.path.hasSuffix(name) && ($0.kind == .open || $0.kind == .read) ? .inputOutput : nil }
+        #expect(throws: SegmentError.self) {
+            _ = try directory.partitions { _ in false }
+            _ = try open(disk)
+        }
+        #expect(throws: SegmentError.self) {
+            try directory.create(partition, wasSynced: false, token: 2)
+            _ = try open(disk)
+        }
+        disk.setFault(nil)
+        #expect(try disk.list("t-0") == before)
+        #expect(try open(disk).log.logEnd == log.logEnd)
+    }
+
     @Test func anEpochFileWithoutItsLastDigitsIsNone() {
         #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 63\n"))?.entries.count == 2)
         #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 6")) == nil)

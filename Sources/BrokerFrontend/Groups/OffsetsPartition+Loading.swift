@@ -48,16 +48,21 @@ extension OffsetsPartition {
             let result = try await log.read(
                 from: position, maxBytes: settings.loadBufferBytes, minOneBatch: true, bound: .logEnd, reader: .consumer,
                 currentLeaderEpoch: epoch)
-            guard !result.records.isEmpty else { break }
+            // A part taken for the whole would bring back offsets that had been committed over.
+            guard !result.records.isEmpty else { throw Self.stuck(log.partition, at: position, of: offsets) }
             // Slices may lie in files: they are read where blocking harms nobody.
             let (entries, next) = try await worker.run { [log] () throws(LogError) -> ([(Offset, GroupRecord)], Offset) in
                 try Self.parse(result.records, of: log.partition)
             }
-            guard next > position else { break }
+            guard next > position else { throw Self.stuck(log.partition, at: position, of: offsets) }
             for (offset, record) in entries where offset >= position { loaded.apply(record, at: offset) }
             position = next
         }
         return loaded
+    }
+
+    private static func stuck(_ partition: PartitionID, at position: Offset, of offsets: LogOffsets) -> LogError {
+        LogError(.notAvailable, "\(partition) gives nothing at offset \(position), though it ends at \(offsets.logEnd)")
     }
 
     private static func parse(_ slices: LogSlices, of partition: PartitionID) throws(LogError) -> ([(Offset, GroupRecord)], Offset)

@@ -34,7 +34,7 @@ extension LogDirectory {
             guard let dot = entry.name.lastIndex(of: "."),
                 let (topic, number) = PartitionMetadata.parseDirectoryName(String(entry.name[..<dot]))
             else { continue }
-            guard let topicID = identity(ofPartition: entry.name) else {
+            guard let topicID = try identity(ofPartition: entry.name) else {
                 try onDisk { () throws(DiskError) in try disk.removeTree(path(entry.name)) }
                 continue
             }

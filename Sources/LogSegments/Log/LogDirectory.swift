@@ -39,7 +39,7 @@ package struct LogDirectory: Sendable {
                 continue
             }
             guard let (topic, number) = PartitionMetadata.parseDirectoryName(entry.name) else { continue }
-            guard let topicID = identity(ofPartition: entry.name) else {
+            guard let topicID = try identity(ofPartition: entry.name) else {
                 if let wasSynced, try isRemains(entry.name, wasSynced: wasSynced(entry.name)) {
                     try onDisk { () throws(DiskError) in try disk.removeTree(path(entry.name)) }
                 }
@@ -51,8 +51,14 @@ package struct LogDirectory: Sendable {
         return found
     }
 
-    func identity(ofPartition directoryName: String) -> TopicID? {
-        (try? disk.readFile("\(path(directoryName))/\(PartitionMetadata.fileName)")).flatMap { PartitionMetadata.decode($0) }
+    /// - Returns: nil if the file is not there or names no topic. One that cannot be read is an error: it may well name one.
+    func identity(ofPartition directoryName: String) throws(SegmentError) -> TopicID? {
+        do throws(DiskError) {
+            return PartitionMetadata.decode(try disk.readFile("\(path(directoryName))/\(PartitionMetadata.fileName)"))
+        } catch {
+            if error.code == .notFound { return nil }
+            throw .disk(error)
+        }
     }
 
     /// Whether a directory without identity holds nothing that was ever durable.
@@ -73,7 +79,7 @@ package struct LogDirectory: Sendable {
     package func create(_ partition: PartitionID, wasSynced: Bool, token: UInt64) throws(SegmentError) {
         let name = partition.description
         let metadata = "\(path(name))/\(PartitionMetadata.fileName)"
-        if try onDisk({ () throws(DiskError) in try disk.exists(path(name)) }), identity(ofPartition: name) == nil {
+        if try onDisk({ () throws(DiskError) in try disk.exists(path(name)) }), try identity(ofPartition: name) == nil {
             let isRemains = try isRemains(name, wasSynced: wasSynced)
             try onDisk { () throws(DiskError) in
                 if isRemains { return try disk.removeTree(path(name)) }

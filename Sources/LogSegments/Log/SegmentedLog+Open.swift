@@ -67,8 +67,7 @@ extension SegmentedLog {
                             offsetOfMaxTimestamp: base)))
             }
         }
-        let stored = try? disk.readFile("\(directory)/\(LeaderEpochCheckpoint.fileName)")
-        let epochs = stored.flatMap { LeaderEpochCheckpoint.decode($0) }
+        let epochs = try storedEpochs(disk, directory)
         // With nothing said of it, what lies below the first segment may yet be in the other tier: whoever leads raises the start to where it
         // begins there. The first base would let the tier's records be deleted.
         var logStart = opening.logStart ?? (opening.startMayBeRemote ? .zero : firstBase)
@@ -96,6 +95,16 @@ extension SegmentedLog {
         }
         try log.finishOpening(snapshots: recovery.listing.snapshots, isClean: opening.isClean)
         return (log, recovery.report)
+    }
+
+    /// - Returns: nil if the file is not there or damaged: then the batches tell.
+    private static func storedEpochs(_ disk: any Disk, _ directory: String) throws(SegmentError) -> EpochHistory? {
+        do throws(DiskError) {
+            return LeaderEpochCheckpoint.decode(try disk.readFile("\(directory)/\(LeaderEpochCheckpoint.fileName)"))
+        } catch {
+            if error.code == .notFound { return nil }
+            throw .disk(error)
+        }
     }
 
     private func finishOpening(snapshots: [Offset], isClean: Bool) throws(SegmentError) {
