@@ -40,7 +40,7 @@ actor SegmentReader {
     /// Of the whole batches handed out so far: of the segment, once ``next()`` has said nil.
     var crc32c: UInt32 { check.crc32c }
 
-    /// The next at most `partBytes`; nil at the end. The memory of the part before serves again if nobody holds it any more.
+    /// The next at most `partBytes`; nil at the end. The memory of the last part but one serves again if nobody holds it any more.
     ///
     /// - Throws: ``LogError/Code/corruptLog``, ``LogError/Code/storageFailure``; a segment that was removed meanwhile is `notAvailable`.
     func next() async throws(LogError) -> ByteBuffer? {
@@ -167,9 +167,9 @@ final class PartMemories: Sendable {
     }
 }
 
-/// The memory that one part after another is read into.
+/// The memory that one part after another is read into: two by turns, for who wrote the part before may still be about to let go of it.
 private final class PartMemory: Sendable {
-    private let memory = Mutex(ByteBuffer())
+    private let memory = Mutex((buffers: [ByteBuffer(), ByteBuffer()], next: 0))
 
     /// So that a disk can write the part past the page cache without another copy of it.
     private static let alignment = 4_096
@@ -182,8 +182,14 @@ private final class PartMemory: Sendable {
     func read(
         _ file: any DiskFile, at offset: Int64, length: Int, behind rest: ByteBuffer, check: (ByteBuffer, Int) -> Int?
     ) throws(DiskError) -> ByteBuffer {
-        let outcome = memory.withLock { buffer -> Result<ByteBuffer, DiskError> in
-            // Gives up the memory instead of copying it if a part before is still held.
+        let outcome = memory.withLock { memory -> Result<ByteBuffer, DiskError> in
+            var buffer = ByteBuffer()
+            swap(&buffer, &memory.buffers[memory.next])
+            defer {
+                memory.buffers[memory.next] = buffer
+                memory.next = 1 - memory.next
+            }
+            // Gives up the memory instead of copying it if its last part is still held.
             buffer.clear(minimumCapacity: Self.alignment + rest.readableBytes + length)
             let padding = buffer.withUnsafeMutableWritableBytes { space in
                 -(Int(bitPattern: space.baseAddress) + rest.readableBytes) & (Self.alignment - 1)
