@@ -263,3 +263,15 @@ enum Sent {
         return try RecordBatches(verifying: RecordBatchBuilder.batch(of: records))
     }
 }
+
+extension ReplicatedLogEngine {
+    /// A broker by itself that has started, with a log directory on each of the disks.
+    static func alone(on disks: [SimulatedDisk]) async throws -> ReplicatedLogEngine {
+        let engine = ReplicatedLogEngine(
+            brokerID: BrokerID(1), volumes: disks.enumerated().map { Volume(specification: "simulated-\($0)", disk: $1) },
+            environment: .system, meters: Meters(), membership: Records(), fetcher: DirectFetcher(broker: BrokerID(1)),
+            brokerEpoch: { BrokerEpoch(1) }, logger: .silent)
+        try await engine.start()
+        return engine
+    }
+}

@@ -19,15 +19,6 @@ import Testing
 
     private func partition(_ number: Int32) -> PartitionID { PartitionID(topicID: topic, topic: "t", partition: number) }
 
-    private func engine(_ disks: [SimulatedDisk]) async throws -> ReplicatedLogEngine {
-        let engine = ReplicatedLogEngine(
-            brokerID: BrokerID(1), volumes: disks.enumerated().map { Volume(specification: "simulated-\($0)", disk: $1) },
-            environment: .system, meters: Meters(), membership: Records(), fetcher: DirectFetcher(broker: BrokerID(1)),
-            brokerEpoch: { BrokerEpoch(1) }, logger: .silent)
-        try await engine.start()
-        return engine
-    }
-
     private func lead(_ number: Int32, _ engine: ReplicatedLogEngine, partitionEpoch: Int64 = 1) async throws -> any PartitionLog {
         let assignment = PartitionAssignment(
             partition: partition(number), leader: BrokerID(1), leaderEpoch: LeaderEpoch(0), partitionEpoch: partitionEpoch,
@@ -40,7 +31,9 @@ import Testing
     }
 
     @Test func partitionsGoWhereThereAreFewest() async throws {
-        let engine = try await engine([SimulatedDisk(seed: 1), SimulatedDisk(seed: 2), SimulatedDisk(seed: 3)])
+        let engine = try await ReplicatedLogEngine.alone(on: [
+            SimulatedDisk(seed: 1), SimulatedDisk(seed: 2), SimulatedDisk(seed: 3),
+        ])
         for number in Int32(0)..<9 { _ = try await lead(number, engine) }
         let numbers = (Int32(0)..<9).compactMap { engine.volumeNumber(of: partition($0)) }
         for volume in 0..<3 { #expect(numbers.filter { $0 == volume }.count == 3) }
@@ -50,7 +43,7 @@ import Testing
 
     @Test func aDirectoryThatFailsTakesOnlyItsOwnPartitionsWithIt() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
-        let engine = try await engine(disks)
+        let engine = try await ReplicatedLogEngine.alone(on: disks)
         let offline = Mutex<[PartitionID]>([])
         engine.setOfflineListener { partition in offline.withLock { $0.append(partition) } }
         var logs: [Int32: any PartitionLog] = [:]
@@ -95,7 +88,7 @@ import Testing
 
         // Mended: after a restart everything acknowledged is there.
         disks[1].setFault(nil)
-        let next = try await self.engine(disks)
+        let next = try await ReplicatedLogEngine.alone(on: disks)
         for number in broken {
             let log = try await lead(number, next, partitionEpoch: 3)
             #expect(log.offsets.logEnd >= Offset(1))
@@ -106,7 +99,7 @@ import Testing
 
     @Test(arguments: [false, true]) func theLastDirectoryThatFailsIsToldOfAndLedNoMore(bySync: Bool) async throws {
         let disk = SimulatedDisk(seed: 1)
-        let engine = try await engine([disk])
+        let engine = try await ReplicatedLogEngine.alone(on: [disk])
         let failed = Mutex<[Int]>([])
         engine.setVolumeFailureListener { number, _ in failed.withLock { $0.append(number) } }
         let (first, second) = (try await lead(0, engine), try await lead(1, engine))
@@ -131,26 +124,26 @@ import Testing
 
     @Test func aBrokerStartsWithoutADirectoryThatCannotBeReadButNotWithoutAny() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
-        let first = try await engine(disks)
+        let first = try await ReplicatedLogEngine.alone(on: disks)
         for number in Int32(0)..<4 { try await append("before", lead(number, first)) }
         let lost = (Int32(0)..<4).filter { first.volumeNumber(of: partition($0)) == 1 }
         await first.shutdown()
         disks[1].setFault { _ in .inputOutput }
-        let second = try await engine(disks)
+        let second = try await ReplicatedLogEngine.alone(on: disks)
         #expect(second.failedVolumes == [1])
         #expect(second.logs.count == 2 && lost.allSatisfy { second.volumeNumber(of: partition($0)) == nil })
         _ = try await lead(4, second)
         #expect(second.volumeNumber(of: partition(4)) == 0)
         await second.shutdown()
         disks[0].setFault { _ in .inputOutput }
-        await #expect(throws: LogError.self) { try await engine(disks) }
+        await #expect(throws: LogError.self) { try await ReplicatedLogEngine.alone(on: disks) }
         // A full one is not a dead one.
         disks[0].setFault(nil)
         disks[1].setFault { _ in .noSpace }
-        let full = await #expect(throws: LogError.self) { try await engine(disks) }
+        let full = await #expect(throws: LogError.self) { try await ReplicatedLogEngine.alone(on: disks) }
         #expect(full?.code == .diskFull)
         disks[1].setFault(nil)
-        let third = try await engine(disks)
+        let third = try await ReplicatedLogEngine.alone(on: disks)
         for number in Int32(0)..<5 { try await append("after", lead(number, third, partitionEpoch: 2)) }
         await third.shutdown()
     }
@@ -158,13 +151,13 @@ import Testing
     @Test(arguments: [false, true]) func ofTwoLogsOfOnePartitionTheOneThatIsAheadIsKept(secondIsAhead: Bool) async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
         for (disk, count) in zip(disks, secondIsAhead ? [1, 2] : [2, 1]) {
-            let alone = try await engine([disk])
+            let alone = try await ReplicatedLogEngine.alone(on: [disk])
             let log = try await lead(0, alone)
             for index in 0..<count { try await append("record\(index)", log) }
             await alone.shutdown()
         }
         for _ in 0..<2 {
-            let both = try await engine(disks)
+            let both = try await ReplicatedLogEngine.alone(on: disks)
             #expect(both.logs.count == 1)
             #expect(both.volumeNumber(of: partition(0)) == (secondIsAhead ? 1 : 0))
             #expect(try await lead(0, both).offsets.logEnd == Offset(2))
@@ -174,7 +167,7 @@ import Testing
 
     @Test func aFullDirectoryIsNotAFailedOne() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
-        let engine = try await engine(disks)
+        let engine = try await ReplicatedLogEngine.alone(on: disks)
         let log = try await lead(0, engine)
         let number = try #require(engine.volumeNumber(of: partition(0)))
         disks[number].setFault { $0.kind == .write ? .noSpace : nil }

@@ -25,15 +25,6 @@ import Testing
         return configuration
     }
 
-    private func engine(_ disks: [SimulatedDisk]) async throws -> ReplicatedLogEngine {
-        let engine = ReplicatedLogEngine(
-            brokerID: BrokerID(1), volumes: disks.enumerated().map { Volume(specification: "simulated-\($0)", disk: $1) },
-            environment: .system, meters: Meters(), membership: Records(), fetcher: DirectFetcher(broker: BrokerID(1)),
-            brokerEpoch: { BrokerEpoch(1) }, logger: .silent)
-        try await engine.start()
-        return engine
-    }
-
     private func lead(_ engine: ReplicatedLogEngine, epoch: Int32 = 0) async throws -> any PartitionLog {
         let assignment = PartitionAssignment(
             partition: partition, leader: BrokerID(1), leaderEpoch: LeaderEpoch(epoch), partitionEpoch: Int64(epoch) + 1,
@@ -69,7 +60,7 @@ import Testing
 
     @Test func aReplicaMovesWhileItIsWrittenToAndStaysThere() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
-        let engine = try await engine(disks)
+        let engine = try await ReplicatedLogEngine.alone(on: disks)
         let log = try await lead(engine)
         try await append(0..<200, log)
         #expect(try await log.deleteRecords(before: Offset(30)) == Offset(30))
@@ -91,7 +82,7 @@ import Testing
         #expect(try directories(disks[1]) == ["t-0"])
         await engine.shutdown()
 
-        let next = try await self.engine(disks)
+        let next = try await ReplicatedLogEngine.alone(on: disks)
         let again = try await lead(next, epoch: 1)
         #expect(next.volumeNumber(of: partition) == 1)
         try await append(610..<611, again)
@@ -102,7 +93,7 @@ import Testing
 
     @Test func aMoveIsToldOfAndCanBeCalledOff() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
-        let engine = try await engine(disks)
+        let engine = try await ReplicatedLogEngine.alone(on: disks)
         let log = try await lead(engine)
         try await append(0..<50, log)
         let held = Mutex(true)
@@ -128,7 +119,7 @@ import Testing
 
     @Test func aDirectoryThatFailsWhileItIsMovedToCostsTheMoveOnly() async throws {
         let disks = [SimulatedDisk(seed: 1), SimulatedDisk(seed: 2)]
-        let engine = try await engine(disks)
+        let engine = try await ReplicatedLogEngine.alone(on: disks)
         let log = try await lead(engine)
         try await append(0..<50, log)
         disks[1].setFault { $0.path.hasSuffix(".log") ? .inputOutput : nil }
@@ -154,7 +145,7 @@ import Testing
                 try disk.makeDirectory("isr")
                 try disk.synchronizeDirectory("")
             }
-            let first = try await engine(disks)
+            let first = try await ReplicatedLogEngine.alone(on: disks)
             let log = try await lead(first)
             try await append(0..<40, log)
             try await log.flush()
@@ -173,7 +164,7 @@ import Testing
             disks = disks.map { $0.crash(crash) }
             await first.shutdown()
             for disk in disks { disk.setFault(nil) }
-            let second = try await engine(disks)
+            let second = try await ReplicatedLogEngine.alone(on: disks)
             let again = try await lead(second, epoch: 1)
             #expect(second.logs.count == 1)
             // What was begun is brought to its end.
