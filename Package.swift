@@ -140,8 +140,9 @@ let package = Package(
         module(
             "Fuzzing",
             [
-                "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage", "TieredOffload", "RuntimeEnvironment",
-                "SimulationKit", nioCore,
+                "BrokerNode", "Comparison", "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage",
+                "TieredOffload",
+                "RuntimeEnvironment", "SimulationKit", nioCore,
             ]),
 
         // Micro-benchmarks: in no program, since the counter puts its own malloc before the C library's.
@@ -162,7 +163,7 @@ let package = Package(
         tests(
             "Fuzzing",
             [
-                "Fuzzing", "BrokerNode", "Comparison", "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage",
+                "Fuzzing", "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage",
                 "TieredOffload", "RuntimeEnvironment", "SimulationKit", nioCore,
             ]),
         tests("LogEngine", ["LogEngine", "LogModel", nioCore]),

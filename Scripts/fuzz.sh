@@ -4,12 +4,13 @@
 # .build-fuzz/corpus/TARGET, what breaks a property or crashes in .build-fuzz/findings. No single allocation may pass 64 MiB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${1:?a target: requests, record-batches, segments, wal, objects, manifests}
+target=${1:?a target: requests, record-batches, segments, wal, objects, manifests, properties, workload}
 seconds=${2:?seconds to run}
 shift 2
 scratch=.build-fuzz
 sanitizers=fuzzer,address
-swift build -c release --scratch-path $scratch --target Fuzzing -Xswiftc -sanitize=$sanitizers -Xswiftc -parse-as-library >&2
+swift build -c release --scratch-path $scratch --target Fuzzing -Xswiftc -sanitize=$sanitizers -Xswiftc -parse-as-library \
+    -Xcc -fsanitize=fuzzer-no-link,address >&2
 release=$scratch/release
 
 # SwiftPM links no library: whatever was compiled for the target is its whole closure.

@@ -80,6 +80,7 @@ private func open(
         return log
     } catch {
         if case .corrupt = error, mayBeRefused { return nil }
+        if case .unsupported = error { return nil }
         throw FuzzFinding("the log did not open: \(error)")
     }
 }

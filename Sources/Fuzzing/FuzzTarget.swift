@@ -18,6 +18,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case objects
     /// A tiered segment's manifest.
     case manifests
+    /// A broker's `server.properties`.
+    case properties
+    /// An OpenMessaging workload file.
+    case workload
 
     /// - Throws: What does not hold. A decoder's own errors are answers, not findings; a crash is one by itself.
     package func run(_ bytes: UnsafeRawBufferPointer) throws(FuzzFinding) {
@@ -28,6 +32,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .writeAheadLog: try fuzzWriteAheadLog(bytes)
         case .objects: try fuzzObjects(bytes)
         case .manifests: try fuzzManifests(bytes)
+        case .properties: try fuzzProperties(bytes)
+        case .workload: try fuzzWorkload(bytes)
         }
     }
 }

@@ -65,8 +65,3 @@ struct Mutator {
         }
     }
 }
-
-/// The corpus as it is, then `count` inputs that `mutator` makes one at a time.
-func chain(_ corpus: [[UInt8]], _ mutator: Mutator, count: Int) -> some Sequence<[UInt8]> {
-    (0..<corpus.count + count).lazy.map { $0 < corpus.count ? corpus[$0] : mutator.next() }
-}
