@@ -163,8 +163,11 @@ private struct NodeStart {
                 operations: operations, environment: environment, meters: meters, logger: logger)
             let given = configuration.given
             let brokerID = configuration.nodeID
+            let doubts = ReplicaDoubts(brokerID: brokerID, operations: operations, logger: logger)
+            try await doubts.look(in: cache.current, registry.replicated)
             let follower = AssignmentFollower(
-                brokerID: brokerID, registry: registry, cache: cache, clock: environment.clock, logger: logger,
+                brokerID: brokerID, epoch: registration.epoch, registry: registry, doubts: doubts, cache: cache,
+                clock: environment.clock, logger: logger,
                 configurationOf: { topic in
                     let image = cache.current
                     var defaults = given

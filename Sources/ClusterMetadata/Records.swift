@@ -10,6 +10,7 @@ public import LogModel
 /// /cluster                        ClusterRecord        made once
 /// /brokers/<id>                   BrokerRecord         bound to the broker's lease
 /// /broker-epochs/<id>             last BrokerEpoch given, decimal
+/// /log-directories/<id>           ids of the broker's log directories, JSON
 /// /controller                     ControllerRecord     bound to the controller's lease
 /// /topics/<name>                  TopicRecord
 /// /partitions/<topic hex>/<n>     PartitionRecord
@@ -25,6 +26,7 @@ public enum MetadataKey {
     public static let cluster = "/cluster"
     public static let brokers = "/brokers/"
     public static let brokerEpochs = "/broker-epochs/"
+    public static let logDirectories = "/log-directories/"
     public static let controller = "/controller"
     public static let topics = "/topics/"
     public static let partitions = "/partitions/"
@@ -36,6 +38,7 @@ public enum MetadataKey {
 
     public static func broker(_ id: BrokerID) -> String { brokers + String(id.rawValue) }
     public static func brokerEpoch(_ id: BrokerID) -> String { brokerEpochs + String(id.rawValue) }
+    public static func logDirectories(of id: BrokerID) -> String { logDirectories + String(id.rawValue) }
     /// Of one broker, or of all where nil.
     public static func brokerConfig(_ id: BrokerID?) -> String { brokerConfigs + (id.map { String($0.rawValue) } ?? "") }
     public static func recovery(of id: BrokerID) -> String { recoveries + String(id.rawValue) }
@@ -139,6 +142,9 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
     public var preferredOwner: BrokerID?
     /// Replicas whose log directory failed, as their brokers said: alive or not, these cannot lead or follow. Nil for none.
     public var offlineReplicas: [BrokerID]?
+    /// In which run each of ``inSyncReplicas`` was counted in, where it is known: one that has begun another run since may have lost what
+    /// it had not synced (KIP-903). Durable, so that a controller sees it that was not there when the broker died.
+    public var inSyncRuns: [BrokerRun]?
 
     public init(
         topicID: TopicID, partition: Int32, leader: BrokerID?, leaderEpoch: LeaderEpoch = LeaderEpoch(0), partitionEpoch: Int64 = 0,
@@ -161,8 +167,24 @@ public struct PartitionRecord: Codable, Sendable, Hashable {
     /// Replicas once the move is done.
     public var targetReplicas: [BrokerID] { replicas.filter { !removingReplicas.contains($0) } }
     public func isOffline(_ replica: BrokerID) -> Bool { offlineReplicas?.contains(replica) ?? false }
+    /// The run in which a member of the ISR was counted in; nil if it is none, or nobody noted it.
+    public func inSyncRun(of replica: BrokerID) -> BrokerEpoch? {
+        guard inSyncReplicas.contains(replica) else { return nil }
+        return inSyncRuns?.first { $0.broker == replica }?.epoch
+    }
     /// Who is to lead when all is well.
     public var preferredLeader: BrokerID? { preferredOwner ?? targetReplicas.first }
+}
+
+/// One run of a broker.
+public struct BrokerRun: Codable, Sendable, Hashable {
+    public var broker: BrokerID
+    public var epoch: BrokerEpoch
+
+    public init(broker: BrokerID, epoch: BrokerEpoch) {
+        self.broker = broker
+        self.epoch = epoch
+    }
 }
 
 public struct ConfigRecord: Codable, Sendable, Hashable {

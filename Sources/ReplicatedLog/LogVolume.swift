@@ -44,6 +44,11 @@ final class LogVolume: Sendable {
         synchronizer = environment.workers.makeWorker(named: "\(settings.name)-sync-\(number)")
     }
 
+    /// `directory.id` of its `meta.properties`; nil before it has been opened.
+    private let identity = Mutex<String?>(nil)
+    var id: String? { identity.withLock { $0 } }
+    func setID(_ id: String) { identity.withLock { $0 = id.isEmpty ? nil : id } }
+
     var failure: SegmentError? { failed.withLock { $0 } }
 
     /// - Returns: True if it is this failure that puts the directory out of use.

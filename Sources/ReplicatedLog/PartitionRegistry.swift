@@ -32,6 +32,12 @@ final class PartitionRegistry: Sendable {
     /// Where logs are to be made that are not there yet, as an operator wishes.
     private let preferred = Mutex<[PartitionID: Int]>([:])
 
+    /// Logs that ended, when they were opened, before what had been synced of them.
+    private let foundShort = Mutex<Set<PartitionID>>([])
+
+    var short: Set<PartitionID> { foundShort.withLock { $0 } }
+    func noteShort(_ partition: PartitionID) { foundShort.withLock { _ = $0.insert(partition) } }
+
     func future(of partition: PartitionID) -> FutureReplica? { futures.withLock { $0[partition] } }
     var allFutures: [FutureReplica] { futures.withLock { Array($0.values) } }
 

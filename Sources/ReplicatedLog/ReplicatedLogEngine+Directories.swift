@@ -13,7 +13,7 @@ extension ReplicatedLogEngine {
     func open(_ volume: LogVolume) throws(SegmentError) {
         let directory = volume.directory
         do { try directory.disk.makeDirectory(directory.root) } catch { throw .disk(error) }
-        let isOurs = try identify(directory)
+        let isOurs = try identify(volume)
         let isClean = try directory.takeCleanMark()
         let recoveryPoints = try volume.load(.recoveryPoint)
         let logStarts = try volume.load(.logStart)
@@ -34,6 +34,12 @@ extension ReplicatedLogEngine {
                     metadata: [
                         "partition": "\(name)", "end": "\(log.logEnd)", "bytes": "\(report.bytesCut)", "damage": "\(damage)",
                     ])
+            }
+            if let synced = recoveryPoints[name], log.logEnd < Offset(synced) {
+                context.logger.error(
+                    "log opened shorter than it was synced: what is missing is copied from the other replicas",
+                    metadata: ["partition": "\(name)", "end": "\(log.logEnd)", "synced to": "\(synced)"])
+                context.registry.noteShort(found.partition)
             }
             let partition = ReplicatedPartition(
                 partition: found.partition, log: log, volume: volume, highWatermark: Offset(highWatermarks[name] ?? 0),
@@ -73,7 +79,8 @@ extension ReplicatedLogEngine {
     /// Refuses a directory of another broker, cluster or layout; signs one that is new.
     ///
     /// - Returns: Whether it had been signed before.
-    private func identify(_ directory: LogDirectory) throws(SegmentError) -> Bool {
+    private func identify(_ volume: LogVolume) throws(SegmentError) -> Bool {
+        let directory = volume.directory
         if let identity = try directory.identity() {
             guard identity.nodeID == context.broker else {
                 throw .corrupt(
@@ -85,6 +92,7 @@ extension ReplicatedLogEngine {
                     "\(directory.path("meta.properties")): the directory belongs to cluster \(identity.clusterID), this is \(clusterID); name another directory in log.dirs"
                 )
             }
+            volume.setID(identity.directoryID)
             return true
         }
         if let clusterID = context.settings.clusterID {
@@ -92,6 +100,7 @@ extension ReplicatedLogEngine {
             let identity = DirectoryIdentity(
                 clusterID: clusterID, nodeID: context.broker, directoryID: TopicID.random(using: &generator).description)
             try directory.store(identity)
+            volume.setID(identity.directoryID)
         }
         return false
     }

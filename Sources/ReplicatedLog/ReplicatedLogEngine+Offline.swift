@@ -60,5 +60,11 @@ extension ReplicatedLogEngine {
     public var volumeCount: Int { volumes.count }
 
     /// Log directories that failed, by their place.
+    /// `directory.id` of each log directory that has been opened.
+    public var directoryIDs: Set<String> { Set(volumes.compactMap(\.id)) }
+
+    /// Logs that ended, when they were opened, before what had been synced of them.
+    public var openedShort: Set<PartitionID> { context.registry.short }
+
     public var failedVolumes: Set<Int> { Set(volumes.filter { $0.failure != nil }.map(\.number)) }
 }

@@ -115,6 +115,33 @@ import Testing
         await survivors[1].stop()
     }
 
+    /// Both die, with nobody left to see it, and come back: what they lead, they lead in a new epoch, for what they told in the old one
+    /// may be lost with what they had not synced.
+    @Test func aClusterThatDiedAsAWholeLeadsInNewEpochs() async throws {
+        let cluster = TestCluster()
+        let brokers = try await [Broker(1, in: cluster), Broker(2, in: cluster)]
+        await eventually { brokers.contains { $0.controller.isActive } }
+        let topic = try await cluster.createTopic("t", partitions: 4, replicas: 2)
+        let before = try #require(await brokers[0].sees { $0.partitions(of: topic.id).count == 4 })
+        for record in before.partitions(of: topic.id) {
+            for broker in brokers { #expect(record.inSyncRun(of: broker.registration.id) == broker.registration.epoch) }
+        }
+        for broker in brokers { await broker.die() }
+        await expire(brokers[0], in: cluster, others: [])
+        let returned = try await Broker(2, in: cluster)
+        let image = try #require(
+            await returned.sees { image in
+                let partitions = image.partitions(of: topic.id)
+                return partitions.count == 4
+                    && partitions.allSatisfy { $0.leader == 2 && $0.inSyncRun(of: 2) == returned.registration.epoch }
+            })
+        for record in image.partitions(of: topic.id) {
+            let old = try #require(before.partition(topic.id, record.partition))
+            #expect(record.leaderEpoch > old.leaderEpoch && record.inSyncReplicas == [2])
+        }
+        await returned.stop()
+    }
+
     @Test func brokersOfThreeProcessesShareOneFile() async throws {
         try await withTemporaryDirectory { directory in
             let path = directory + "/cluster.db"

@@ -96,6 +96,44 @@ func partition(
         }
     }
 
+    @Test func aMemberThatBeganAnotherRunSinceCountsAsRestartedWhoeverSawItDie() throws {
+        let epochs: [BrokerID: BrokerEpoch] = [1: BrokerEpoch(7), 2: BrokerEpoch(4), 3: BrokerEpoch(9)]
+        let brokers = BrokerAvailability(live: [1, 2, 3], epochs: epochs)
+        var record = partition(1, isr: [1, 2, 3], replicas: [1, 2, 3])
+        // Nobody noted the runs: nothing is known against any.
+        #expect(LeaderElection.elect(record, brokers: brokers.able(record)) == nil)
+        record.inSyncRuns = [
+            BrokerRun(broker: 1, epoch: BrokerEpoch(3)), BrokerRun(broker: 2, epoch: BrokerEpoch(4)),
+            BrokerRun(broker: 3, epoch: BrokerEpoch(9)),
+        ]
+        let next = try #require(LeaderElection.elect(record, brokers: brokers.able(record)))
+        #expect(next.leader == 2 && next.leaderEpoch == LeaderEpoch(6) && next.inSyncReplicas == [2, 3])
+        #expect(next.inSyncRun(of: 2) == BrokerEpoch(4) && next.inSyncRun(of: 1) == nil)
+        #expect(LeaderElection.elect(next, brokers: brokers.able(next)) == nil)
+    }
+
+    @Test func wholeClustersThatRestartLeadInNewEpochs() throws {
+        let record: PartitionRecord = {
+            var record = partition(1, isr: [1, 2], replicas: [1, 2])
+            record.inSyncRuns = [BrokerRun(broker: 1, epoch: BrokerEpoch(1)), BrokerRun(broker: 2, epoch: BrokerEpoch(2))]
+            return record
+        }()
+        let alone = BrokerAvailability(live: [1], epochs: [1: BrokerEpoch(3)])
+        let next = try #require(LeaderElection.elect(record, brokers: alone.able(record)))
+        #expect(next.leader == 1 && next.leaderEpoch == LeaderEpoch(6) && next.inSyncReplicas == [1])
+        #expect(next.inSyncRun(of: 1) == BrokerEpoch(3))
+        // The one that returns later has to be counted in anew.
+        let both = BrokerAvailability(live: [1, 2], epochs: [1: BrokerEpoch(3), 2: BrokerEpoch(4)])
+        #expect(LeaderElection.elect(next, brokers: both.able(next)) == nil)
+
+        var owned = partition(1, isr: [1], replicas: [1])
+        owned.inSyncRuns = [BrokerRun(broker: 1, epoch: BrokerEpoch(1))]
+        var load: [BrokerID: Int] = [1: 1]
+        let again = try #require(LeaderElection.electOwner(owned, brokers: alone.able(owned), load: &load))
+        #expect(again.leader == 1 && again.leaderEpoch == LeaderEpoch(6) && again.inSyncRun(of: 1) == BrokerEpoch(3))
+        #expect(LeaderElection.electOwner(again, brokers: alone.able(again), load: &load) == nil)
+    }
+
     static let singleOwner: [Case] = [
         Case(name: "a live owner stays", record: partition(1, isr: [1], replicas: [1]), live: [1, 2]),
         Case(

@@ -26,6 +26,9 @@ final class AssignmentFollower: Sendable {
     }
 
     private let brokerID: BrokerID
+    /// This run.
+    private let epoch: BrokerEpoch
+    private let doubts: ReplicaDoubts
     private let registry: EngineRegistry
     private let cache: MetadataCache
     private let clock: any Clock
@@ -38,11 +41,14 @@ final class AssignmentFollower: Sendable {
     private let state = Mutex(State())
 
     init(
-        brokerID: BrokerID, registry: EngineRegistry, cache: MetadataCache, clock: any Clock, logger: Logger,
+        brokerID: BrokerID, epoch: BrokerEpoch, registry: EngineRegistry, doubts: ReplicaDoubts, cache: MetadataCache,
+        clock: any Clock, logger: Logger,
         configurationOf: @escaping ConfigurationOf, setOffline: @escaping @Sendable (PartitionID, Bool) async throws -> Void,
         applied: @escaping @Sendable (PartitionID, (any PartitionLog)?) -> Void
     ) {
         self.brokerID = brokerID
+        self.epoch = epoch
+        self.doubts = doubts
         self.registry = registry
         self.cache = cache
         self.clock = clock
@@ -148,6 +154,16 @@ final class AssignmentFollower: Sendable {
             if !record.isOffline(brokerID) { try await setOffline(partition, true) }
             return
         }
+        if isOurs, let reason = doubts.reason(partition) {
+            // Nobody has more than the only member of the ISR; an empty log in its place would say that there was nothing.
+            let isBest = reason == .short && record.inSyncReplicas == [brokerID]
+            if record.inSyncReplicas.contains(brokerID), !isBest {
+                if !record.isOffline(brokerID) { try await setOffline(partition, true) }
+                if reason == .missing { try await doubts.settle(partition) }
+                return
+            }
+            try await doubts.settle(partition)
+        }
         if record.isOffline(brokerID), isOurs {
             // Its directory failed, or the log is lost: an empty one in its place must not be believed to hold what the others count on.
             let isBack = registry.replicated.holds(partition)
@@ -156,6 +172,8 @@ final class AssignmentFollower: Sendable {
             }
             return try await setOffline(partition, false)
         }
+        // Led in an epoch of an earlier run, which had what this one may have lost: the controller begins a new one.
+        if record.leader == brokerID, let run = record.inSyncRun(of: brokerID), run != epoch { return }
         guard isOurs || state.withLock({ $0.held[partition] != nil }) else { return }
         guard let engine = registry[topic.storageMode] else {
             throw ConfigurationError("topic \(topic.name) has storage.mode=\(topic.storageMode), which this broker does not run")

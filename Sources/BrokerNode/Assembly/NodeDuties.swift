@@ -19,11 +19,6 @@ final class NodeDuties: Sendable {
         var isStopped = false
     }
 
-    private struct BrokerRun: Hashable {
-        var broker: BrokerID
-        var epoch: BrokerEpoch
-    }
-
     private let brokerID: BrokerID
     private let registry: EngineRegistry
     private let cache: MetadataCache

@@ -62,6 +62,12 @@ final class ReplicatedEngines: Sendable {
     /// By their place in `log.dirs`.
     var failedVolumes: Set<Int> { engines.withLock { $0 }.reduce(into: []) { $0.formUnion($1.failedVolumes) } }
 
+    /// `directory.id` of each log directory in use; empty where no engine keeps replicated logs.
+    var directoryIDs: Set<String> { engines.withLock { $0 }.reduce(into: []) { $0.formUnion($1.directoryIDs) } }
+
+    /// Logs that ended, when they were opened, before what had been synced of them.
+    var openedShort: Set<PartitionID> { engines.withLock { $0 }.reduce(into: []) { $0.formUnion($1.openedShort) } }
+
     /// Replicas that are being moved between directories.
     var moves: [ReplicaMove] { engines.withLock { $0 }.flatMap(\.moves) }
 

@@ -12,15 +12,22 @@ package struct BrokerAvailability: Sendable, Hashable {
     package var draining: Set<BrokerID>
     /// Of these, the ones that died and came back since decisions were last made: what they had not synced may be gone.
     package var restarted: Set<BrokerID>
+    /// The runs of the live ones, where they are known.
+    package var epochs: [BrokerID: BrokerEpoch]
 
-    package init(live: Set<BrokerID>, draining: Set<BrokerID> = [], restarted: Set<BrokerID> = []) {
+    package init(
+        live: Set<BrokerID>, draining: Set<BrokerID> = [], restarted: Set<BrokerID> = [], epochs: [BrokerID: BrokerEpoch] = [:]
+    ) {
         self.live = live
+        self.epochs = epochs
         self.draining = draining.intersection(live)
         self.restarted = restarted.intersection(live)
     }
 
     package init(_ image: MetadataImage, restarted: Set<BrokerID> = []) {
-        self.init(live: image.liveBrokers, draining: image.drainingBrokers, restarted: restarted)
+        self.init(
+            live: image.liveBrokers, draining: image.drainingBrokers, restarted: restarted,
+            epochs: image.brokers.mapValues(\.record.epoch))
     }
 
     /// Alive, and here to stay.
@@ -28,10 +35,19 @@ package struct BrokerAvailability: Sendable, Hashable {
         live.contains(broker) && !draining.contains(broker) && !restarted.contains(broker)
     }
 
-    /// Without the brokers that cannot hold this partition now.
+    /// As this partition has them: without the brokers that cannot hold it now, and with those restarted that were counted into its ISR
+    /// in an earlier run, whoever saw them die.
     package func able(_ record: PartitionRecord) -> BrokerAvailability {
-        guard let offline = record.offlineReplicas, !offline.isEmpty else { return self }
-        return BrokerAvailability(live: live.subtracting(offline), draining: draining, restarted: restarted)
+        var able = self
+        if let offline = record.offlineReplicas, !offline.isEmpty {
+            able = BrokerAvailability(live: live.subtracting(offline), draining: draining, restarted: restarted, epochs: epochs)
+        }
+        for run in record.inSyncRuns ?? [] {
+            if let epoch = able.epochs[run.broker], epoch != run.epoch, able.live.contains(run.broker) {
+                able.restarted.insert(run.broker)
+            }
+        }
+        return able
     }
 
     /// The steady one with the least of `load`; of several the one with the lowest id. Any live one if none is steady.
@@ -65,6 +81,7 @@ package enum LeaderElection {
         } else {
             next.lead(nil, after: record)
         }
+        if next != record, next.leader != nil { next.countIn(next.inSyncReplicas, brokers) }
         return next.bumped(after: record)
     }
 
@@ -79,7 +96,10 @@ package enum LeaderElection {
     ) -> PartitionRecord? {
         var next = record
         if let owner = record.leader, brokers.live.contains(owner) {
-            if brokers.restarted.contains(owner) { next.lead(owner, again: true, after: record) }
+            if brokers.restarted.contains(owner) {
+                next.lead(owner, again: true, after: record)
+                next.countIn([owner], brokers)
+            }
             let isGoing = record.addingReplicas.first.map(brokers.live.contains) ?? false
             if brokers.draining.contains(owner), !isGoing, let heir = brokers.leastLoaded(load, except: owner),
                 brokers.isSteady(heir)
@@ -100,6 +120,7 @@ package enum LeaderElection {
             if let owner {
                 next.preferredOwner = record.preferredLeader == owner ? nil : record.preferredLeader
                 next.own(owner)
+                next.countIn([owner], brokers)
                 load[owner, default: 0] += 1
             }
         }
@@ -155,6 +176,15 @@ extension PartitionRecord {
         if broker != old.leader || again { leaderEpoch = old.leaderEpoch.next }
     }
 
+    /// Notes the present runs of members of the ISR, as far as they are known.
+    mutating func countIn(_ members: [BrokerID], _ brokers: BrokerAvailability) {
+        for member in members { if let epoch = brokers.epochs[member] { countIn(member, run: epoch) } }
+    }
+
+    mutating func countIn(_ member: BrokerID, run: BrokerEpoch) {
+        inSyncRuns = (inSyncRuns ?? []).filter { $0.broker != member } + [BrokerRun(broker: member, epoch: run)]
+    }
+
     /// The only replica, no move under way.
     mutating func own(_ broker: BrokerID) {
         replicas = [broker]
@@ -175,6 +205,9 @@ extension PartitionRecord {
         guard self != old else { return nil }
         var next = self
         next.partitionEpoch = old.partitionEpoch + 1
+        // Of members only, and in their order: equal states are equal records.
+        let runs = inSyncReplicas.compactMap { member in inSyncRuns?.first { $0.broker == member } }
+        next.inSyncRuns = runs.isEmpty ? nil : runs
         return next
     }
 }

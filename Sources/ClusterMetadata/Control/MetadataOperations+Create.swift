@@ -47,15 +47,15 @@ extension MetadataOperations {
             }
             try await refuseCollision(of: topic.name)
             var generator = RandomSourceGenerator(randomness)
-            let brokers = try await brokersForNewReplicas()
+            let hosts = try await brokersForNewReplicas()
+            let brokers = hosts.map(\.id)
             let (replicas, replicationFactor) = try assignments(for: topic, brokers: brokers, using: &generator)
             let id = TopicID.random(using: &generator)
             let record = TopicRecord(
                 name: topic.name, id: id, storageMode: topic.storageMode, partitionCount: Int32(replicas.count),
                 requestedReplicationFactor: replicationFactor, configs: topic.configs, isInternal: topic.isInternal)
             let partitions = replicas.enumerated().map { number, replicas in
-                PartitionRecord(
-                    topicID: id, partition: Int32(number), leader: replicas[0], replicas: replicas, inSyncReplicas: replicas)
+                Self.newPartition(id, Int32(number), on: replicas, hosts)
             }
             return Proposal(
                 transaction: Transaction(
@@ -86,7 +86,8 @@ extension MetadataOperations {
             try Self.check(partitionCount: partitionCount)
             let added = partitionCount - record.partitionCount
             var generator = RandomSourceGenerator(randomness)
-            let brokers = try await brokersForNewReplicas()
+            let hosts = try await brokersForNewReplicas()
+            let brokers = hosts.map(\.id)
             let placement = placement(record.storageMode)
             var replicas: [[BrokerID]]
             if let assignments {
@@ -108,9 +109,7 @@ extension MetadataOperations {
             }
             if placement == .singleOwner { replicas = replicas.map { [$0[0]] } }
             let partitions = replicas.enumerated().map { index, replicas in
-                PartitionRecord(
-                    topicID: record.id, partition: record.partitionCount + Int32(index), leader: replicas[0], replicas: replicas,
-                    inSyncReplicas: replicas)
+                Self.newPartition(record.id, record.partitionCount + Int32(index), on: replicas, hosts)
             }
             record.partitionCount = partitionCount
             return Proposal(
@@ -120,6 +119,17 @@ extension MetadataOperations {
                 value: partitions, isVoid: validateOnly)
         }
         return (partitions, revision)
+    }
+
+    private static func newPartition(
+        _ topic: TopicID, _ number: Int32, on replicas: [BrokerID], _ hosts: [BrokerRecord]
+    ) -> PartitionRecord {
+        var record = PartitionRecord(
+            topicID: topic, partition: number, leader: replicas[0], replicas: replicas, inSyncReplicas: replicas)
+        for replica in replicas {
+            if let host = hosts.first(where: { $0.id == replica }) { record.countIn(replica, run: host.epoch) }
+        }
+        return record
     }
 
     static func put(_ record: PartitionRecord) -> Transaction.Operation {

@@ -56,7 +56,8 @@ extension MetadataOperations {
             }
             let brokers = try await liveBrokers()
             let availability = BrokerAvailability(
-                live: Set(brokers.map(\.id)), draining: Set(brokers.filter(\.isDraining).map(\.id)))
+                live: Set(brokers.map(\.id)), draining: Set(brokers.filter(\.isDraining).map(\.id)),
+                epochs: Dictionary(uniqueKeysWithValues: brokers.map { ($0.id, $0.epoch) }))
             let next = try change(old.record, topic.record, availability.able(old.record))
             return Proposal(
                 transaction: Transaction(

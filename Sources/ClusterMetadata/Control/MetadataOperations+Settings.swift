@@ -92,4 +92,21 @@ extension MetadataOperations {
         }
         return block
     }
+
+    /// Ids of the log directories that a broker has had since this was last recorded; empty for a broker that is new.
+    package func logDirectories(of broker: BrokerID) async throws(MetadataOperationError) -> Set<String> {
+        do throws(MetadataStoreError) {
+            return Set(try await read([String].self, MetadataKey.logDirectories(of: broker))?.record ?? [])
+        } catch { throw MetadataOperationError(error) }
+    }
+
+    /// Durable on return.
+    package func recordLogDirectories(_ ids: Set<String>, of broker: BrokerID) async throws(MetadataOperationError) {
+        _ = try await retrying("recording the log directories of broker \(broker)") {
+            Proposal(
+                transaction: Transaction(
+                    operations: [.put(MetadataKey.logDirectories(of: broker), RecordCoding.encode(ids.sorted()))]),
+                value: ())
+        }
+    }
 }

@@ -66,10 +66,10 @@ package struct MetadataOperations: Sendable {
     }
 
     /// The brokers that are alive and not about to stop; all that are alive if all of them are.
-    func brokersForNewReplicas() async throws -> [BrokerID] {
+    func brokersForNewReplicas() async throws -> [BrokerRecord] {
         let brokers = try await liveBrokers()
         let staying = brokers.filter { !$0.isDraining }
-        return (staying.isEmpty ? brokers : staying).map(\.id).sorted()
+        return (staying.isEmpty ? brokers : staying).sorted { $0.id < $1.id }
     }
 
     func liveBrokers() async throws(MetadataStoreError) -> [BrokerRecord] {

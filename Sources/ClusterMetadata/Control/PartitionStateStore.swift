@@ -42,6 +42,7 @@ package struct PartitionStateStore: Sendable {
             // A leader whose lease is gone must not shrink the ISR to itself before the election.
             var conditions: [Transaction.Condition] = [.exists(MetadataKey.broker(leader))]
             var ineligible: [BrokerID] = []
+            var added: [BrokerRun] = []
             for member in inSyncReplicas where !old.record.inSyncReplicas.contains(member) {
                 guard old.record.replicas.contains(member), !old.record.isOffline(member),
                     let stored = try await store.get(MetadataKey.broker(member))
@@ -52,10 +53,12 @@ package struct PartitionStateStore: Sendable {
                 let record = try RecordCoding.decode(BrokerRecord.self, from: stored)
                 if record.isDraining || brokerEpochs[member].map({ $0 != record.epoch }) == true { ineligible.append(member) }
                 conditions.append(.revision(stored.key, stored.modRevision))
+                added.append(BrokerRun(broker: member, epoch: record.epoch))
             }
             guard ineligible.isEmpty else { return .ineligible(ineligible) }
             var next = old.record
             next.inSyncReplicas = old.record.replicas.filter(inSyncReplicas.contains)
+            for run in added { next.countIn(run.broker, run: run.epoch) }
             guard let next = next.bumped(after: old.record) else { return .updated(old.record) }
             if try await commit(next, after: old, conditions) { return .updated(next) }
             guard try await store.get(MetadataKey.broker(leader)) != nil else { return .fenced(old.record) }
@@ -94,6 +97,10 @@ package struct PartitionStateStore: Sendable {
             var next = old.record
             next.lead(heir, after: old.record)
             next.own(heir)
+            // Nil: it has just died. Whoever takes over from it needs no run of its.
+            if let stored = try await store.get(MetadataKey.broker(heir)) {
+                next.countIn(heir, run: try RecordCoding.decode(BrokerRecord.self, from: stored).epoch)
+            }
             next = next.bumped(after: old.record)!
             let conditions: [Transaction.Condition] = [.exists(MetadataKey.broker(owner)), .exists(MetadataKey.broker(heir))]
             if try await commit(next, after: old, conditions) { return .updated(next) }
