@@ -15,7 +15,7 @@ extension LogError {
             self.init(.diskFull, "\(partition): the volume is full, nothing was written; free space and it goes on", cause: disk)
         case .disk(let disk):
             self.init(.storageFailure, "\(partition): the volume failed: \(disk)", cause: disk)
-        case .corrupt(let message):
+        case .corrupt(let message), .unsupported(let message):
             self.init(.corruptLog, "\(partition): \(message)")
         case .closed:
             self.init(.notLeader, "\(partition): the log is closed on this broker")

@@ -200,7 +200,7 @@ extension LogError {
         case .disk(let disk) where disk.code == .noSpace:
             self.init(.diskFull, "log directory '\(directory)': the volume is full", cause: disk)
         case .disk(let disk): self.init(.storageFailure, "log directory '\(directory)': \(disk)", cause: disk)
-        case .corrupt(let message): self.init(.corruptLog, message)
+        case .corrupt(let message), .unsupported(let message): self.init(.corruptLog, message)
         case .closed: self.init(.storageFailure, "log directory '\(directory)': closed")
         }
     }

@@ -135,6 +135,119 @@ import Testing
         #expect(try open(disk).log.logEnd == log.logEnd)
     }
 
+    @Test func withoutTheirSnapshotsTheBatchesTellTheProducersAfterAnOrderlyStop() throws {
+        let disk = try disk(1)
+        let log = try open(disk).log
+        for sequence in Int32(0)..<8 {
+            let batch = RecordBatchBuilder.batch(
+                of: [Record(timestamp: Timestamp(1_000), key: nil, value: ByteBuffer(repeating: 1, count: 200))],
+                producerID: 7, producerEpoch: 0, baseSequence: sequence)
+            let chunk = AppendChunk(
+                try RecordBatches(verifying: batch), baseOffset: log.logEnd, epoch: LeaderEpoch(0), logAppendTime: nil)
+            #expect(log.append([chunk]).written == 1)
+        }
+        let producers = log.producers
+        #expect(producers[7]?.batches.last?.lastSequence == 7)
+        try log.close()
+        let snapshots = try disk.list("t-0").map(\.name).filter { $0.hasSuffix(".snapshot") }
+        #expect(snapshots.count > 1)
+        for (index, name) in snapshots.enumerated() {
+            // Damaged is as good as gone.
+            if index == 0 { disk.corrupt("t-0/\(name)", at: 8) } else { try disk.remove("t-0/\(name)") }
+        }
+        let (again, report) = try open(disk.crash(.processKill), recoveryPoint: log.logEnd, isClean: true)
+        #expect(report.damage == nil && again.logEnd == log.logEnd)
+        #expect(again.producers == producers)
+    }
+
+    @Test func aSyncBesideATruncationCoversNothingThatIsWrittenAfterIt() throws {
+        let disk = try disk(1)
+        let log = try open(disk).log
+        try append(8, to: log)
+        let cut = Mutex(false)
+        // All that there was has been synced by then, but for the names.
+        disk.setFault { operation in
+            guard operation.kind == .synchronizeDirectory, !cut.withLock({ value in exchange(&value, with: true) }) else {
+                return nil
+            }
+            #expect(throws: Never.self) {
+                try log.truncate(to: Offset(4))
+                try append(8, epoch: 1, to: log)
+            }
+            return nil
+        }
+        try log.synchronize()
+        disk.setFault(nil)
+        #expect(cut.withLock { $0 } && log.logEnd == Offset(20) && log.recoveryPoint <= Offset(4))
+        try log.synchronize()
+        #expect(log.recoveryPoint == Offset(20))
+    }
+
+    /// Messages of Kafka before 0.11 are refused where they are whole; a file's end that was never written is not one of them.
+    @Test func oldMessagesAreRefusedAndLeftAlone() throws {
+        let disk = try disk(1)
+        try append(2, to: try open(disk).log)
+        let path = "t-0/00000000000000000000.log"
+        var before = try disk.readFile(path)
+        // Format 1 by Kafka's tool: no key, the value "old".
+        var message = ByteBuffer()
+        message.writeInteger(Int64(4))
+        message.writeInteger(Int32(25))
+        message.writeInteger(UInt32(0))
+        message.writeBytes([1, 0])
+        message.writeInteger(Int64(1_000))
+        message.writeInteger(Int32(-1))
+        message.writeInteger(Int32(3))
+        message.writeString("old")
+        message.setInteger(zlibCRC(message.readableBytesView.dropFirst(16)), at: 12)
+        let whole = before
+        before.writeImmutableBuffer(message)
+        try disk.replaceFile(path, with: before)
+        for isClean in [false, true] {
+            let error = #expect(throws: SegmentError.self) { try open(disk, isClean: isClean) }
+            guard case .unsupported(let text)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(text.contains("before 0.11") && text.contains(path))
+            #expect(try disk.readFile(path) == before)
+        }
+        var zeros = whole
+        zeros.writeRepeatingByte(0, count: 4_096)
+        try disk.replaceFile(path, with: zeros)
+        let (log, report) = try open(disk)
+        #expect(log.logEnd == Offset(4) && report.bytesCut == 4_096)
+    }
+
+    private func zlibCRC(_ bytes: some Sequence<UInt8>) -> UInt32 {
+        var crc = ~UInt32(0)
+        for byte in bytes {
+            crc ^= UInt32(byte)
+            for _ in 0..<8 { crc = crc & 1 == 0 ? crc >> 1 : crc >> 1 ^ 0xEDB8_8320 }
+        }
+        return ~crc
+    }
+
+    /// As compaction leaves them. Above the recovery point a gap is a segment whose name was lost.
+    @Test(arguments: [true, false]) func aGapBetweenSegmentsStaysWhereAllWasSynced(_ isSynced: Bool) throws {
+        let disk = try disk(1)
+        let log = try open(disk).log
+        try append(9, to: log)
+        try log.close()
+        let names = try disk.list("t-0").map(\.name).filter { $0.hasSuffix(".log") }.sorted()
+        #expect(names.count == 3)
+        for suffix in ["log", "index", "timeindex"] {
+            let name = names[1].replacing(".log", with: ".\(suffix)")
+            if try disk.list("t-0").contains(where: { $0.name == name }) { try disk.remove("t-0/\(name)") }
+        }
+        // An index that is gone makes even an orderly start check from there on.
+        let firstIndex = "t-0/" + names[0].replacing(".log", with: ".index")
+        if isSynced { try disk.remove(firstIndex) }
+        let (again, report) = try open(disk, recoveryPoint: isSynced ? log.logEnd : .zero, isClean: isSynced)
+        #expect((report.damage == nil) == isSynced)
+        #expect(try offsets(again) == (isSynced ? [0, 2, 4, 12, 14, 16] : [0, 2, 4]))
+    }
+
     @Test func anEpochFileWithoutItsLastDigitsIsNone() {
         #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 63\n"))?.entries.count == 2)
         #expect(LeaderEpochCheckpoint.decode(ByteBuffer(string: "0\n2\n0 0\n1 6")) == nil)

@@ -49,8 +49,9 @@ struct LogRecovery {
                 try snapshot(at: segment.baseOffset)
             }
             if index >= checkFrom {
-                if index > checkFrom, segment.baseOffset > log.logEnd {
-                    // The name of a segment between was not synced, and is lost with its records.
+                if index > checkFrom, !isClean, segment.baseOffset > log.logEnd, log.logEnd >= recoveryPoint {
+                    // The name of a segment between was not synced, and is lost with its records. Below the recovery point names are
+                    // synced, and a gap is one that compaction left.
                     report.damage = "\(log.directory): no segment holds offsets \(log.logEnd)..<\(segment.baseOffset)"
                     try removeSegments(after: index - 1)
                     break
@@ -82,8 +83,7 @@ struct LogRecovery {
             try onDisk { () throws(DiskError) in try log.disk.remove(path) }
             listing.snapshots.removeAll { $0 == snapshot }
         }
-        // A clean stop leaves a snapshot wherever there was anything to tell.
-        return isClean && base == nil ? Offset(Int64.max) : .zero
+        return .zero
     }
 
     /// Walks the headers of a segment that is trusted.
@@ -93,8 +93,8 @@ struct LogRecovery {
         var start: Int64 = 0
         if knowsEpochs {
             // Nothing below is asked for.
-            let target = replayFrom == Offset(Int64.max) ? Int64.max : replayFrom - segment.baseOffset
-            start = Int64(try segment.indexes().offsets.floor(min(max(target, 0), Int64(Int32.max))).position)
+            let target = min(max(replayFrom - segment.baseOffset, 0), Int64(Int32.max))
+            start = Int64(try segment.indexes().offsets.floor(target).position)
         }
         var cursor = BatchCursor(file.file, from: start, to: size)
         var end = segment.baseOffset

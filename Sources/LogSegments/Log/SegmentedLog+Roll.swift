@@ -77,13 +77,13 @@ extension SegmentedLog {
     package var hasUnsynchronizedSealedSegments: Bool { state.withLock { $0.sealedNeedSync } }
 
     func synchronize(_ segments: [LogSegment], upTo end: Offset) throws(SegmentError) {
-        let (epochsNeedSync, identityNeedsSync, end) = state.withLock { state in
+        let (epochsNeedSync, identityNeedsSync, end, cuts) = state.withLock { state in
             defer { state.epochsNeedSync = false }
             // An epoch whose first record is written, but not yet its line in the file.
             let isBehind = state.epochsAreDirty
             return (
                 state.epochsNeedSync, state.identityNeedsSync,
-                isBehind ? min(end, state.epochs.latest?.startOffset ?? end) : end
+                isBehind ? min(end, state.epochs.latest?.startOffset ?? end) : end, state.cuts
             )
         }
         guard !segments.isEmpty || epochsNeedSync || identityNeedsSync else { return }
@@ -95,7 +95,8 @@ extension SegmentedLog {
             if identityNeedsSync { try disk.synchronizeDirectory(directory.parentDirectory) }
         }
         state.withLock { state in
-            state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd))
+            // After a cut meanwhile, other records may stand at these offsets, and not be synced.
+            if state.cuts == cuts { state.recoveryPoint = max(state.recoveryPoint, min(end, state.logEnd)) }
             if identityNeedsSync { state.identityNeedsSync = false }
         }
     }

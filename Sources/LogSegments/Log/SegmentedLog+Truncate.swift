@@ -53,6 +53,7 @@ extension SegmentedLog {
             state.logEnd = newEnd
             state.sizeInBytes += segment.size - previousBytes
             state.recoveryPoint = min(state.recoveryPoint, newEnd)
+            state.cuts += 1
             if state.epochs.truncateFromEnd(newEnd) { state.epochsAreDirty = true }
         }
         try removeFiles(ofLast: segments[(index + 1)...])
@@ -152,6 +153,7 @@ extension SegmentedLog {
             state.epochs = epochs
             state.adopt(producers)
             state.recoveryPoint = offset
+            state.cuts += 1
             state.sizeInBytes = 0
         }
         try storeEpochs()

@@ -50,6 +50,8 @@ package final class SegmentedLog: Sendable {
         var endedTransactions: [EndedTransaction] = []
         /// Everything below is synced.
         var recoveryPoint: Offset
+        /// How often the log's end has been cut.
+        var cuts = 0
         /// Bytes of all `.log` files.
         var sizeInBytes: Int64
         var removedFiles: [RemovedFile] = []

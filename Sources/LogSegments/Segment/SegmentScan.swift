@@ -30,13 +30,24 @@ package enum SegmentScan {
             chunkStart = position
         }
         while position < size {
-            guard size - position >= Int64(RecordBatchHeader.size) else {
-                return (position, "\(size - position) bytes are no batch header")
-            }
             if position + Int64(RecordBatchHeader.size) > chunkStart + Int64(chunk.readableBytes) { try load(0) }
             var index = chunk.readerIndex + Int(position - chunkStart)
             let header: RecordBatchHeader
-            do { header = try RecordBatchHeader(in: chunk, at: index) } catch { return (position, "no batch header: \(error)") }
+            do { header = try RecordBatchHeader(in: chunk, at: index) } catch {
+                if let length = LegacyMessage.length(in: chunk, at: index), Int64(length) <= size - position {
+                    if index + length > chunk.writerIndex {
+                        try load(length)
+                        index = chunk.readerIndex
+                    }
+                    if LegacyMessage.isWhole(in: chunk, at: index) {
+                        throw .unsupported(
+                            "\(file.path), byte \(position): messages of Kafka before 0.11 (formats 0 and 1) are not read here; "
+                                + "copy the topic with a client while Kafka has it, or move the directory away")
+                    }
+                }
+                if case .truncated = error { return (position, "\(size - position) bytes are no batch header") }
+                return (position, "no batch header: \(error)")
+            }
             guard position + Int64(header.sizeInBytes) <= size else { return (position, "the batch is cut off") }
             if index + header.sizeInBytes > chunk.writerIndex {
                 try load(header.sizeInBytes)
