@@ -201,7 +201,7 @@ private struct NodeStart {
                 follower.changed(update)
                 if update.dutiesChanged || !update.changedTopics.isEmpty { duties.look() }
             }
-            await duties.deleteStrays()
+            try await duties.clearStrays()
             follower.start()
             duties.look()
             let controller = Controller(

@@ -20,6 +20,7 @@ public import LogModel
 /// /closed-epochs/<id>             last BrokerEpoch whose data are taken care of, decimal
 /// /deletions/<topic hex>          DeletionRecord       who deletes the shared data of a topic
 /// /deletions/<topic hex>/<id>     DeletionAcknowledgement
+/// /deleted-topics/<topic hex>     DeletedTopicRecord   kept for a week, for brokers that were away
 /// /shared/…, /tiered/…            the engines' own
 /// ```
 public enum MetadataKey {
@@ -35,6 +36,7 @@ public enum MetadataKey {
     public static let recoveries = "/recoveries/"
     public static let closedEpochs = "/closed-epochs/"
     public static let deletions = "/deletions/"
+    public static let deletedTopics = "/deleted-topics/"
 
     public static func broker(_ id: BrokerID) -> String { brokers + String(id.rawValue) }
     public static func brokerEpoch(_ id: BrokerID) -> String { brokerEpochs + String(id.rawValue) }
@@ -45,6 +47,7 @@ public enum MetadataKey {
     public static func closedEpoch(_ id: BrokerID) -> String { closedEpochs + String(id.rawValue) }
     public static func deletion(of topic: TopicID) -> String { deletions + topic.hex }
     public static func deletion(of topic: TopicID, by id: BrokerID) -> String { "\(deletions)\(topic.hex)/\(id.rawValue)" }
+    public static func deletedTopic(_ topic: TopicID) -> String { deletedTopics + topic.hex }
     public static func topic(_ name: String) -> String { topics + name }
     public static func partition(_ topic: TopicID, _ number: Int32) -> String { "\(partitions)\(topic.hex)/\(number)" }
     public static func partitions(of topic: TopicID) -> String { "\(partitions)\(topic.hex)/" }
@@ -216,6 +219,20 @@ public struct DeletionRecord: Codable, Sendable, Hashable {
     public init(topicID: TopicID, owners: [BrokerID]) {
         self.topicID = topicID
         self.owners = owners
+    }
+}
+
+/// A topic that is gone, with all that live brokers held of it.
+public struct DeletedTopicRecord: Codable, Sendable, Hashable {
+    public var topicID: TopicID
+    public var name: String
+    /// Milliseconds since 1970 by the controller's clock.
+    public var deletedAt: Int64
+
+    public init(topicID: TopicID, name: String, deletedAt: Int64) {
+        self.topicID = topicID
+        self.name = name
+        self.deletedAt = deletedAt
     }
 }
 

@@ -104,6 +104,14 @@ final class LogVolume: Sendable {
         retired.withLock { $0.append((path, removeAt)) }
     }
 
+    /// Takes a partition's directory away and keeps it under another name. On the writer.
+    ///
+    /// - Returns: The new name.
+    func setAside(_ directoryName: String) throws(SegmentError) -> String {
+        try directory.retire(
+            directoryName, token: environment.randomness.next(), suffix: SegmentFileKind.strayDirectorySuffix)
+    }
+
     /// Removes what was retired long enough ago; all of it with `now` nil. On the sweeper.
     func removeRetired(at now: MonotonicInstant?) throws(SegmentError) {
         let due = retired.withLock { retired in

@@ -21,10 +21,11 @@ extension ReplicatedLogEngine {
         var highWatermarkAt = start + settings.highWatermarkCheckpointInterval
         var offsetsAt = start + settings.offsetCheckpointInterval
         var retentionAt = start + settings.retentionCheckInterval
+        var producersAt = start + settings.producerIDExpirationCheckInterval
         var unlinkAt = start + Self.unlinkInterval
         var letGoAt = start + Self.letGoInterval
         while !Task.isCancelled {
-            let next = min(membershipAt, highWatermarkAt, offsetsAt, retentionAt, unlinkAt, letGoAt)
+            let next = min(membershipAt, highWatermarkAt, offsetsAt, retentionAt, producersAt, unlinkAt, letGoAt)
             do { try await clock.sleep(until: next) } catch { return }
             let now = clock.now()
             if now >= membershipAt {
@@ -51,6 +52,11 @@ extension ReplicatedLogEngine {
                 await onEachVolume(\.synchronizer) { (volume) throws(SegmentError) in
                     try self.context.registry.storeLogStarts(volume)
                 }
+            }
+            if now >= producersAt {
+                producersAt = now + settings.producerIDExpirationCheckInterval
+                let oldest = Timestamp(clock.wallMilliseconds() - settings.producerIDExpiration.inMilliseconds)
+                for partition in context.registry.all { partition.forgetProducers(before: oldest) }
             }
             if now >= letGoAt {
                 letGoAt = now + Self.letGoInterval
@@ -117,6 +123,13 @@ extension ReplicatedPartition {
             time: configuration.retentionTime, bytes: configuration.retentionBytes, below: highWatermark, wallClock: wallClock,
             at: clock.now())
         if freed > 0 { tellProgress() }
+    }
+
+    /// Forgets producers whose last record is older than that and who have no open transaction. Followers and leaders each by their clocks, as
+    /// in Kafka.
+    func forgetProducers(before time: Timestamp) {
+        log.forgetProducers(before: time)
+        state.withLock { $0.producers.removeExpired(before: time) }
     }
 
     /// No appends, no reads from here on; nothing that was acknowledged is undone.

@@ -117,6 +117,22 @@ public final class ReplicatedLogEngine: LogEngine {
         try await drop(held)
     }
 
+    /// Takes a log that nobody is known to want out of use, and keeps its files under another name (`-stray`).
+    ///
+    /// - Returns: That directory; nil if this broker has no such log, or its directory has failed.
+    public func setAside(_ partition: PartitionID) async throws(LogError) -> String? {
+        guard let held = context.registry.find(partition), held.volume.failure == nil else { return nil }
+        fetchers.follow(held, nil)
+        if let future = context.registry.future(of: partition) { await callOff(future) }
+        return try await held.onWriter { () throws(SegmentError) in
+            guard self.context.registry.remove(partition) != nil else { return nil }
+            held.letGo()
+            let name = try held.volume.setAside(partition.description)
+            try self.context.registry.storeLogStarts(held.volume)
+            return name
+        }
+    }
+
     /// Takes the partition's files away from this broker.
     private func drop(_ partition: ReplicatedPartition) async throws(LogError) {
         fetchers.follow(partition, nil)

@@ -31,6 +31,10 @@ public struct ReplicatedLogSettings: Sendable {
     public var offsetCheckpointInterval: Duration = .seconds(60)
     /// `log.retention.check.interval.ms`
     public var retentionCheckInterval: Duration = .seconds(300)
+    /// `producer.id.expiration.ms`: how long an idempotent producer that writes nothing is remembered.
+    public var producerIDExpiration: Duration = .seconds(86_400)
+    /// `producer.id.expiration.check.interval.ms`
+    public var producerIDExpirationCheckInterval: Duration = .seconds(600)
     /// Bytes of appends that wait to be written, per log directory. Beyond, appends are refused as overloaded.
     public var queuedBytesMax = 256 << 20
     /// Memory for the ends of logs as they were received, per log directory, from which followers and consumers that keep up are answered.

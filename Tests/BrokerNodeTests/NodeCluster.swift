@@ -25,11 +25,18 @@ final class NodeCluster: Sendable {
         self.directory = directory
         self.settingsOf = settingsOf
         state = Mutex(nodes)
-        client = KafkaClient(
+        client = Self.client(of: nodes)
+    }
+
+    private static func client(of nodes: [Int: Node]) -> KafkaClient {
+        KafkaClient(
             bootstrap: nodes.values.map { BrokerAddress(host: $0.host, port: $0.port) },
             group: MultiThreadedEventLoopGroup.singleton,
             clock: RuntimeEnvironment.system.clock)
     }
+
+    /// One that knows the brokers as they are now: ``client`` loses them if all have been started anew. To be closed by the caller.
+    func newClient() -> KafkaClient { Self.client(of: state.withLock { $0 }) }
 
     static func with(
         _ mode: String, brokers: Int = 3, overrides: [String: String] = [:], _ body: (NodeCluster) async throws -> Void

@@ -266,11 +266,13 @@ enum Sent {
 
 extension ReplicatedLogEngine {
     /// A broker by itself that has started, with a log directory on each of the disks.
-    static func alone(on disks: [SimulatedDisk]) async throws -> ReplicatedLogEngine {
+    static func alone(
+        on disks: [SimulatedDisk], settings: ReplicatedLogSettings = ReplicatedLogSettings()
+    ) async throws -> ReplicatedLogEngine {
         let engine = ReplicatedLogEngine(
             brokerID: BrokerID(1), volumes: disks.enumerated().map { Volume(specification: "simulated-\($0)", disk: $1) },
             environment: .system, meters: Meters(), membership: Records(), fetcher: DirectFetcher(broker: BrokerID(1)),
-            brokerEpoch: { BrokerEpoch(1) }, logger: .silent)
+            brokerEpoch: { BrokerEpoch(1) }, settings: settings, logger: .silent)
         try await engine.start()
         return engine
     }

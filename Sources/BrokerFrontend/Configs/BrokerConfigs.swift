@@ -68,6 +68,12 @@ package enum BrokerConfigs {
             "Bytes per second that leaders may send to throttled followers."),
         ConfigDefinition("listeners", .string, "PLAINTEXT://:9092", "Where the broker listens."),
         ConfigDefinition("log.dirs", .string, nil, "Where the broker keeps its data."),
+        ConfigDefinition(
+            "producer.id.expiration.ms", .int, "86400000", positive,
+            "How long an idempotent producer that writes nothing is remembered."),
+        ConfigDefinition(
+            "producer.id.expiration.check.interval.ms", .int, "600000", positive,
+            "How often producers to be forgotten are looked for."),
         ConfigDefinition("log.retention.check.interval.ms", .long, "300000", positive, "How often old segments are looked for."),
         ConfigDefinition("metadata.store.url", .string, nil, "Where the cluster keeps its metadata."),
         ConfigDefinition("metrics.listener", .string, nil, "Where the broker tells its metrics."),

@@ -93,6 +93,8 @@ struct EngineAssembly {
         settings.replicaFetchMaxBytes = configuration.replicaFetchMaxBytes
         settings.replicaFetchResponseMaxBytes = configuration.replicaFetchResponseMaxBytes
         settings.retentionCheckInterval = configuration.retentionCheckInterval
+        settings.producerIDExpiration = configuration.producerIDExpiration
+        settings.producerIDExpirationCheckInterval = configuration.producerIDExpirationCheckInterval
         let engines = configuration.enabledModes.intersection(["isr", "tiered"]).count
         settings.tailCacheBytesMax = configuration.tailCacheBytes / max(1, engines)
         // Room for whatever requests may hold and one more, so that it is requests that wait, not appends that are refused.

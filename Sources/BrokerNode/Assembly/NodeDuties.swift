@@ -84,17 +84,30 @@ final class NodeDuties: Sendable {
         }
     }
 
-    /// Deletes logs that the engines found on their volumes and whose topics are gone: deleted while this broker was away.
+    /// Deletes logs that the engines found on their volumes and whose topics were deleted while this broker was away. One whose topic nobody
+    /// is known to have deleted is set aside: the metadata may be older than it is (restored from a copy, or another cluster's).
     ///
     /// Called once, after the engines' start, with an image not older than that.
-    func deleteStrays() async {
+    func clearStrays() async throws(MetadataOperationError) {
         let image = cache.current
+        var deleted: Set<TopicID>?
         for engine in registry.engines {
             for partition in engine.logs.map(\.assignment.partition)
             where image.partitionID(partition.topicID, partition.partition) == nil {
-                logger.notice(
-                    "Topic was deleted while the broker was away; deleting its data here", metadata: ["partition": "\(partition)"])
-                do { try await engine.delete(partition, ownsSharedData: false) } catch {
+                if deleted == nil { deleted = try await operations.deletedTopics() }
+                let wasDeleted = deleted?.contains(partition.topicID) ?? false
+                do {
+                    if !wasDeleted, let path = try await registry.replicated.setAside(partition) {
+                        logger.warning(
+                            "The metadata know nothing of a topic, nor that it was deleted; its log is set aside. Remove the directory if it is not wanted",
+                            metadata: ["partition": "\(partition)", "topic id": "\(partition.topicID)", "directory": "\(path)"])
+                        continue
+                    }
+                    logger.notice(
+                        "Topic was deleted while the broker was away; deleting its data here",
+                        metadata: ["partition": "\(partition)"])
+                    try await engine.delete(partition, ownsSharedData: false)
+                } catch {
                     logger.warning(
                         "Data of a deleted topic could not be removed; the next start tries again",
                         metadata: ["partition": "\(partition)", "error": "\(error)"])

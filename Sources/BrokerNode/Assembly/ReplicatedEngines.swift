@@ -54,6 +54,12 @@ final class ReplicatedEngines: Sendable {
         if let reason { listener(reason) }
     }
 
+    /// See ``ReplicatedLogEngine/setAside(_:)``.
+    func setAside(_ partition: PartitionID) async throws(LogError) -> String? {
+        for engine in engines.withLock({ $0 }) { if let path = try await engine.setAside(partition) { return path } }
+        return nil
+    }
+
     func volumeNumber(of partition: PartitionID) -> Int? {
         for engine in engines.withLock({ $0 }) { if let number = engine.volumeNumber(of: partition) { return number } }
         return nil

@@ -39,6 +39,8 @@ package struct BrokerConfiguration: Sendable {
     package var replicaFetchMaxBytes: Int
     package var replicaFetchResponseMaxBytes: Int
     package var retentionCheckInterval: Duration
+    package var producerIDExpiration: Duration
+    package var producerIDExpirationCheckInterval: Duration
     package var socketRequestMaxBytes: Int
     /// `memory.budget.bytes`: what the settings below default to shares of.
     package var memory: MemoryBudget
@@ -148,6 +150,9 @@ package struct BrokerConfiguration: Sendable {
         replicaFetchMaxBytes = Int(try values.integer("replica.fetch.max.bytes", default: 1 << 20, in: 1...1 << 30))
         replicaFetchResponseMaxBytes = Int(
             try values.integer("replica.fetch.response.max.bytes", default: 10 << 20, in: 1...1 << 30))
+        producerIDExpiration = try values.duration("producer.id.expiration.ms", default: 86_400_000, in: 1...Int64(Int32.max))
+        producerIDExpirationCheckInterval = try values.duration(
+            "producer.id.expiration.check.interval.ms", default: 600_000, in: 1...Int64(Int32.max))
         retentionCheckInterval = try values.duration(
             "log.retention.check.interval.ms", default: 300_000, in: 1...Int64.max / 1_000_000)
         socketRequestMaxBytes = Int(try values.integer("socket.request.max.bytes", default: 100 << 20, in: 1024...1 << 30))

@@ -12,8 +12,11 @@ internal import Synchronization
 ///
 /// All it commits is conditional on its claim: one that has been superseded without noticing changes nothing.
 package final class Controller: Sendable {
-    /// Decisions that share a transaction: few enough for etcd's limit of 128 operations.
-    private static let batchMax = 64
+    /// Operations, and conditions, of decisions that share a transaction: etcd allows 128 of each.
+    private static let batchMax = 100
+    /// How long a deleted topic is remembered, and how often those are looked for that no longer are.
+    private static let deletedTopicsMemory = Duration.seconds(7 * 86_400)
+    private static let forgettingInterval = Duration.seconds(3_600)
     /// How long the image may take to show what was committed, before deciding on what there is.
     private static let imagePatience = Duration.seconds(5)
 
@@ -24,6 +27,8 @@ package final class Controller: Sendable {
         var isSignalled = true
         var sleeper: CheckedContinuation<Void, Never>?
         var isStopped = false
+        /// When to look again for deleted topics to be forgotten.
+        var forgetsAt: MonotonicInstant?
     }
     /// Why nothing more can be decided now.
     private enum Interruption: Error { case superseded }
@@ -154,6 +159,9 @@ package final class Controller: Sendable {
                 var isComplete = try await commit(actions.filter { !isPartition($0) })
                 if isComplete { isComplete = try await commit(actions.filter(isPartition)) }
                 if !isComplete { state.withLock { $0.work.add(work) } }
+                if actions.contains(where: { if case .finishDeletion = $0 { true } else { false } }) {
+                    try await forgetDeletedTopics()
+                }
             } catch {
                 state.withLock { $0.work.add(work) }
                 throw error
@@ -165,12 +173,25 @@ package final class Controller: Sendable {
     private func commit(_ actions: [ControllerAction]) async throws -> Bool {
         var reached: Int64 = 0
         var isComplete = true
-        for start in stride(from: 0, to: actions.count, by: Self.batchMax) {
-            let batch = actions[start..<min(start + Self.batchMax, actions.count)]
-            let result = try await store.commit(
-                Transaction(
-                    conditions: [.value(MetadataKey.controller, claim)] + batch.flatMap(\.conditions),
-                    operations: batch.flatMap(\.operations)))
+        var rest = actions[...]
+        while !rest.isEmpty {
+            let time = clock.wallMilliseconds()
+            var conditions: [Transaction.Condition] = [.value(MetadataKey.controller, claim)]
+            var operations: [Transaction.Operation] = []
+            var count = 0
+            for action in rest {
+                let (moreConditions, moreOperations) = (action.conditions, action.operations(at: time))
+                guard
+                    count == 0
+                        || max(conditions.count + moreConditions.count, operations.count + moreOperations.count) <= Self.batchMax
+                else { break }
+                conditions += moreConditions
+                operations += moreOperations
+                count += 1
+            }
+            let batch = rest.prefix(count)
+            rest = rest.dropFirst(count)
+            let result = try await store.commit(Transaction(conditions: conditions, operations: operations))
             reached = max(reached, result.revision)
             guard result.succeeded else {
                 isComplete = false
@@ -181,6 +202,28 @@ package final class Controller: Sendable {
         }
         if !actions.isEmpty { _ = await cache.wait(for: reached, timeout: Self.imagePatience) }
         return isComplete
+    }
+
+    /// Those of whose deletion a broker that returns is not told any more.
+    private func forgetDeletedTopics() async throws {
+        let now = clock.now()
+        let isDue = state.withLock { state in
+            if let at = state.forgetsAt, now < at { return false }
+            state.forgetsAt = now + Self.forgettingInterval
+            return true
+        }
+        guard isDue else { return }
+        let oldest = clock.wallMilliseconds() - Self.deletedTopicsMemory.inMilliseconds
+        let old = try await store.list(prefix: MetadataKey.deletedTopics).values.filter { stored in
+            // What cannot be read is of no use to anybody.
+            (try? RecordCoding.decode(DeletedTopicRecord.self, from: stored)).map { $0.deletedAt < oldest } ?? true
+        }
+        for start in stride(from: 0, to: old.count, by: Self.batchMax) {
+            let batch = old[start..<min(start + Self.batchMax, old.count)]
+            try await store.commit(
+                Transaction(
+                    conditions: [.value(MetadataKey.controller, claim)], operations: batch.map { .delete($0.key) }))
+        }
     }
 
     private func report(_ action: ControllerAction) {

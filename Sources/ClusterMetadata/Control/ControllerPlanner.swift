@@ -29,7 +29,8 @@ package enum ControllerAction: Sendable, Hashable {
         }
     }
 
-    var operations: [Transaction.Operation] {
+    /// - Parameter time: The wall clock's, in milliseconds since 1970.
+    func operations(at time: Int64) -> [Transaction.Operation] {
         switch self {
         case .change(let record, _): [MetadataOperations.put(record)]
         case .assignRecovery(let record, _): [.put(MetadataKey.recovery(of: record.broker), RecordCoding.encode(record))]
@@ -40,6 +41,10 @@ package enum ControllerAction: Sendable, Hashable {
                 .deletePrefix(MetadataKey.partitions(of: topic.record.id)),
                 .delete(MetadataKey.deletion(of: topic.record.id)),
                 .deletePrefix(MetadataKey.deletion(of: topic.record.id) + "/"),
+                .put(
+                    MetadataKey.deletedTopic(topic.record.id),
+                    RecordCoding.encode(
+                        DeletedTopicRecord(topicID: topic.record.id, name: topic.record.name, deletedAt: time))),
             ]
         }
     }

@@ -100,6 +100,14 @@ extension MetadataOperations {
         } catch { throw MetadataOperationError(error) }
     }
 
+    /// Topics deleted in the last days.
+    package func deletedTopics() async throws(MetadataOperationError) -> Set<TopicID> {
+        do throws(MetadataStoreError) {
+            let stored = try await store.list(prefix: MetadataKey.deletedTopics).values
+            return Set(stored.compactMap { TopicID(hex: String($0.key.dropFirst(MetadataKey.deletedTopics.count))) })
+        } catch { throw MetadataOperationError(error) }
+    }
+
     /// Durable on return.
     package func recordLogDirectories(_ ids: Set<String>, of broker: BrokerID) async throws(MetadataOperationError) {
         _ = try await retrying("recording the log directories of broker \(broker)") {

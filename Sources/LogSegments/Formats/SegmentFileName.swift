@@ -37,6 +37,8 @@ package enum SegmentFileKind: String, Sendable, CaseIterable {
     package static let swapSuffix = ".swap"
     /// Ends the name of a deleted partition's directory.
     package static let deletedDirectorySuffix = "-delete"
+    /// Set aside: nobody is known to want it, nobody is known to have deleted it. Left alone.
+    package static let strayDirectorySuffix = "-stray"
     /// Ends the name of a directory with a partition's copy that is to take the place of the one in another log directory (KIP-113).
     package static let futureDirectorySuffix = "-future"
 }

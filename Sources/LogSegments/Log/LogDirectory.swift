@@ -83,7 +83,7 @@ package struct LogDirectory: Sendable {
             let isRemains = try isRemains(name, wasSynced: wasSynced)
             try onDisk { () throws(DiskError) in
                 if isRemains { return try disk.removeTree(path(name)) }
-                try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))-stray"))
+                try disk.rename(path(name), to: path("\(name).\(String(token, radix: 16))\(SegmentFileKind.strayDirectorySuffix)"))
             }
         }
         try onDisk { () throws(DiskError) in
@@ -99,9 +99,11 @@ package struct LogDirectory: Sendable {
     /// Gives the directory another name, so that it is no partition's any more. Durable on return.
     ///
     /// - Returns: The new name's path, to be removed when nobody reads from it.
-    package func retire(_ directoryName: String, token: UInt64) throws(SegmentError) -> String {
+    package func retire(
+        _ directoryName: String, token: UInt64, suffix: String = SegmentFileKind.deletedDirectorySuffix
+    ) throws(SegmentError) -> String {
         let token = String(token, radix: 16)
-        let retired = path("\(directoryName).\(token)\(SegmentFileKind.deletedDirectorySuffix)")
+        let retired = path("\(directoryName).\(token)\(suffix)")
         try onDisk { () throws(DiskError) in
             try disk.rename(path(directoryName), to: retired)
             try disk.synchronizeDirectory(root)

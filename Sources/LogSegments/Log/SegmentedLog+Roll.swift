@@ -2,7 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
-internal import LogModel
+package import LogModel
 internal import NIOCore
 internal import RuntimeEnvironment
 internal import Synchronization
@@ -51,6 +51,9 @@ extension SegmentedLog {
         guard end > .zero else { return }
         try replace(SegmentFileKind.producerSnapshot.name(end), with: ProducerSnapshot.encode(producers), durably: durably)
     }
+
+    /// See ``ProducerStates/removeExpired(before:)``; snapshots taken from here on lack them too.
+    package func forgetProducers(before time: Timestamp) { state.withLock { $0.producers.removeExpired(before: time) } }
 
     /// Syncs all that lies between the recovery point and the log end, and moves the recovery point. May run beside the log's worker:
     /// what is appended meanwhile is left out.

@@ -43,6 +43,7 @@ extension ReplicatedPartition {
         if case .duplicate(let range) = try state.producers.check(batches) {
             return (duplicateReceipt(range, acks, logStart, &state), false)
         }
+        let volume = self.volume
         guard volume.takeRoom(batches.sizeInBytes, max: context.settings.queuedBytesMax) else {
             throw LogError(.overloaded, "\(partition): the volume lags behind, its write queue is full; try again")
         }
@@ -51,7 +52,7 @@ extension ReplicatedPartition {
         for index in 0..<chunk.batchCount { state.producers.record(chunk.header(index)) }
         state.nextOffset = chunk.endOffset
         let signal = acks == .none ? DurabilitySignal.completed : DurabilitySignal()
-        state.queue.append(Queued(chunk: chunk, signals: [(acks, signal)]))
+        state.queue.append(Queued(chunk: chunk, volume: volume, signals: [(acks, signal)]))
         let mustSchedule = !state.isWriteScheduled
         state.isWriteScheduled = true
         let receipt = AppendReceipt(
@@ -83,9 +84,11 @@ extension ReplicatedPartition {
             signal = DurabilitySignal()
             if let index = state.queue.firstIndex(where: { $0.chunk.endOffset >= range.upperBound }) {
                 state.queue[index].signals.append((acks, signal))
-            } else {
+            } else if acks == .all {
                 // Written, or being written just now.
                 state.insert(Waiting(endOffset: range.upperBound, signal: signal))
+            } else {
+                state.waitingForWrite.append(Waiting(endOffset: range.upperBound, signal: signal))
             }
         }
         return AppendReceipt(range: range, logAppendTime: .none, logStart: logStart, isDuplicate: true, durable: signal)
@@ -106,7 +109,7 @@ extension ReplicatedPartition {
         }
         guard !queue.isEmpty else { return }
         let (written, failure) = log.append(queue.map(\.chunk))
-        volume.giveRoom(queue.reduce(0) { $0 + $1.chunk.sizeInBytes })
+        Self.giveRoom(of: queue)
         let end = log.logEnd
         var completions = Completions()
         state.withLock { state in
@@ -119,13 +122,18 @@ extension ReplicatedPartition {
                     }
                 }
             }
+            for waiting in state.waitingForWrite where waiting.endOffset <= end { completions.add(waiting.signal, nil) }
+            state.waitingForWrite.removeAll { $0.endOffset <= end }
             if let failure {
                 let error = LogError(failure, partition)
                 for queued in queue[written...] { for (_, signal) in queued.signals { completions.add(signal, error) } }
                 // What was queued meanwhile has offsets beyond the hole, and so has a repetition that waits for its first.
                 failQueue(error, &state, &completions)
-                for waiting in state.waiting where waiting.endOffset > end { completions.add(waiting.signal, error) }
+                for waiting in state.waiting + state.waitingForWrite where waiting.endOffset > end {
+                    completions.add(waiting.signal, error)
+                }
                 state.waiting.removeAll { $0.endOffset > end }
+                state.waitingForWrite = []
                 completions.failure = error
                 state.nextOffset = end
                 state.producers = log.producers
@@ -164,15 +172,28 @@ extension ReplicatedPartition {
     /// Fails all appends that are not yet acknowledged.
     func failAppends(_ error: LogError, _ state: inout State, _ completions: inout Completions) {
         failQueue(error, &state, &completions)
-        for waiting in state.waiting { completions.add(waiting.signal, error) }
+        for waiting in state.waiting + state.waitingForWrite { completions.add(waiting.signal, error) }
         state.waiting = []
+        state.waitingForWrite = []
     }
 
     private func failQueue(_ error: LogError, _ state: inout State, _ completions: inout Completions) {
-        for queued in state.takeQueue() {
-            volume.giveRoom(queued.chunk.sizeInBytes)
-            for (_, signal) in queued.signals { completions.add(signal, error) }
+        let queue = state.takeQueue()
+        Self.giveRoom(of: queue)
+        for queued in queue { for (_, signal) in queued.signals { completions.add(signal, error) } }
+    }
+
+    /// To whom it was taken from: one call for as many as follow each other there, nearly always all.
+    private static func giveRoom(of queue: [Queued]) {
+        var (volume, bytes) = (queue.first?.volume, 0)
+        for queued in queue {
+            if queued.volume !== volume {
+                volume?.giveRoom(bytes)
+                (volume, bytes) = (queued.volume, 0)
+            }
+            bytes += queued.chunk.sizeInBytes
         }
+        volume?.giveRoom(bytes)
     }
 }
 

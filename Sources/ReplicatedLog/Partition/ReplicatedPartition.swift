@@ -34,6 +34,8 @@ public final class ReplicatedPartition: PartitionLog {
     /// An append on its way to the disk.
     struct Queued {
         var chunk: AppendChunk
+        /// Whose room it takes; the replica may have been moved by the time it is written.
+        var volume: LogVolume
         /// Of the append, and of repetitions of it that came before it was written.
         var signals: [(RequiredAcks, DurabilitySignal)]
     }
@@ -59,6 +61,8 @@ public final class ReplicatedPartition: PartitionLog {
         var highWatermark: Offset
         /// By end offset.
         var waiting: [Waiting] = []
+        /// Repetitions of what is being written just now, by producers that wait for the leader alone.
+        var waitingForWrite: [Waiting] = []
         var isSyncScheduled = false
         var retentionIsManagedAbove = false
         /// Replicas that are being added, while this broker leads.
