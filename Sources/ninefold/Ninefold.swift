@@ -21,7 +21,7 @@ struct Ninefold: AsyncParsableCommand {
         version: version,
         subcommands: [
             CompareCommand.self, DevCommand.self, ServeCommand.self, BenchCommand.self, TraceCommand.self, CostCommand.self,
-            ReportCommand.self, AuditCommand.self, LoadCommand.self,
+            ReportCommand.self, AuditCommand.self, ImportCommand.self, LoadCommand.self,
         ])
 
     /// Every failure ends here: one line on standard error, exit code 1; usage errors are ArgumentParser's, exit code 64.

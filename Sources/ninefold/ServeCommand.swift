@@ -15,19 +15,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Written once the broker serves, with its ports.", visibility: .hidden)) var readyFile: String?
 
     func run() async throws {
-        guard let text = try? String(contentsOfFile: config, encoding: .utf8) else {
-            throw CommandFailure("\(config): cannot be read; give a server.properties file")
-        }
-        var settings: [String: String]
-        do {
-            settings = ConfigurationValues(try PropertiesFile(parsing: text)).all
-        } catch {
-            throw CommandFailure("\(config) \(error)")
-        }
-        for pair in override {
-            guard let separator = pair.firstIndex(of: "=") else { throw ValidationError("--override \(pair): wants KEY=VALUE") }
-            settings[String(pair[..<separator])] = String(pair[pair.index(after: separator)...])
-        }
+        let settings = try BrokerSettings.read(config, overrides: override)
         let node: Node
         do {
             node = try await Node.start(settings: settings)

@@ -37,7 +37,7 @@ struct EngineAssembly {
             registry.register(InMemoryEngine(brokerID: configuration.nodeID, environment: environment), placement: .singleOwner)
         }
         if modes.contains("isr") {
-            registry.register(try replicated(directory: "", name: "isr", registry.replicated), placement: .replicated)
+            registry.register(try replicated("isr", registry.replicated), placement: .replicated)
         }
         if let objectStore {
             if modes.contains("tiered") { registry.register(try tiered(objectStore, registry.replicated), placement: .replicated) }
@@ -82,10 +82,13 @@ struct EngineAssembly {
         return .metadata
     }
 
-    private func replicated(directory: String, name: String, _ siblings: ReplicatedEngines) throws -> ReplicatedLogEngine {
+    /// Below each of `log.dirs`; "" for the directory itself, which is then laid out as Kafka's.
+    static func directory(ofReplicatedLogsFor mode: String) -> String { mode == "isr" ? "" : mode }
+
+    private func replicated(_ name: String, _ siblings: ReplicatedEngines) throws -> ReplicatedLogEngine {
         var settings = ReplicatedLogSettings()
         settings.name = name
-        settings.directory = directory
+        settings.directory = Self.directory(ofReplicatedLogsFor: name)
         settings.clusterID = cache.current.cluster?.clusterID
         settings.startMayBeRemote = name == "tiered"
         settings.replicaLagTimeMax = configuration.replicaLagTimeMax
@@ -124,7 +127,7 @@ struct EngineAssembly {
         settings.chunkCacheBytes = configuration.chunkCacheBytes
         settings.indexCacheBytes = Int(configuration.memory.indexes)
         if let problem = settings.problem { throw ConfigurationError(problem) }
-        let tail = try replicated(directory: "tiered", name: "tiered", engines)
+        let tail = try replicated("tiered", engines)
         let fetcher = fetcher
         var leaderTierEnd: TieredEngine.LeaderTierEnd?
         if configuration.followerFetchesFromTierEnd {

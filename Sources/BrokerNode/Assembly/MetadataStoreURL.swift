@@ -3,9 +3,15 @@
 //===----------------------------------------------------------------------===//
 
 internal import ClusterMetadata
+internal import Foundation
 internal import RuntimeEnvironment
 
 enum MetadataStoreURL {
+    /// False where opening it would make it.
+    static func exists(_ url: String) -> Bool {
+        !url.hasPrefix("sqlite://") || FileManager.default.fileExists(atPath: String(url.dropFirst("sqlite://".count)))
+    }
+
     /// Opens what `metadata.store.url` names.
     static func open(_ url: String, clock: any Clock) throws -> any MetadataStore {
         let prefix = "sqlite://"

@@ -40,9 +40,7 @@ package enum ObjectAuditTool {
     ) async throws -> ClusterAudit {
         let environment = RuntimeEnvironment.system
         // A store that is made by looking at it would know of no object.
-        if metadataStoreURL.hasPrefix("sqlite://"),
-            !FileManager.default.fileExists(atPath: String(metadataStoreURL.dropFirst("sqlite://".count)))
-        {
+        if !MetadataStoreURL.exists(metadataStoreURL) {
             throw ConfigurationError("\(metadataStoreURL): there is no such metadata store; give the cluster's own")
         }
         let metadata = try MetadataStoreURL.open(metadataStoreURL, clock: environment.clock)

@@ -52,7 +52,7 @@ package struct LogDirectory: Sendable {
     }
 
     /// - Returns: nil if the file is not there or names no topic. One that cannot be read is an error: it may well name one.
-    func identity(ofPartition directoryName: String) throws(SegmentError) -> TopicID? {
+    package func identity(ofPartition directoryName: String) throws(SegmentError) -> TopicID? {
         do throws(DiskError) {
             return PartitionMetadata.decode(try disk.readFile("\(path(directoryName))/\(PartitionMetadata.fileName)"))
         } catch {

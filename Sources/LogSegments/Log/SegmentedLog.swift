@@ -92,6 +92,8 @@ package final class SegmentedLog: Sendable {
     package var logEnd: Offset { state.withLock { $0.logEnd } }
     /// Of the first segment, or the log start where that lies within it.
     package var localStart: Offset { state.withLock { max($0.segments[0].baseOffset, $0.logStart) } }
+    /// First record of the oldest transaction that has not ended; nil if none is open.
+    package var firstOpenTransaction: Offset? { state.withLock { $0.openTransactions.values.min() } }
     /// Everything below is synced, and the indexes of the segments that lie wholly below.
     package var recoveryPoint: Offset {
         state.withLock { state in
