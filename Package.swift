@@ -63,6 +63,9 @@ let package = Package(
     targets: [
         // System libraries and C
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CLz4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CCurlShim", dependencies: ["CCurl"]),
         .target(name: "CChecksum"),
@@ -73,19 +76,21 @@ let package = Package(
         module("RuntimeEnvironment", ["CSystemShim", "Metering", nioCore]),
         module("Metering", [], resources: [.embedInCode("Prices")]),
 
+        module("RecordCompression", ["CZlib", "CLz4", "CSnappy", "CZstd", "LogModel", nioCore]),
+
         // Contracts
         module("LogEngine", ["LogModel", "RuntimeEnvironment", "Metering", nioCore]),
         module("KafkaProtocol", ["LogModel", nioCore]),
 
         // Stores
-        module("LogSegments", ["LogModel", "RuntimeEnvironment", "Metering", nioCore, logging]),
+        module("LogSegments", ["RecordCompression", "LogModel", "RuntimeEnvironment", "Metering", nioCore, logging]),
         module(
             "ObjectStore",
             ["CCurl", "CCurlShim", "RuntimeEnvironment", "Metering", nioCore, crypto, logging]),
         module("ClusterMetadata", ["LogModel", "RuntimeEnvironment", "Metering", grdb, logging]),
 
         // Engines
-        module("InMemoryLog", ["LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),
+        module("InMemoryLog", ["RecordCompression", "LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),
         module(
             "ReplicatedLog",
             ["LogEngine", "LogSegments", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore, logging]),
@@ -157,6 +162,7 @@ let package = Package(
 
         // Tests
         tests("LogModel", ["LogModel", nioCore]),
+        tests("RecordCompression", ["RecordCompression", "CZlib", "CLz4", "CSnappy", "CZstd", "LogModel", nioCore]),
         tests("RuntimeEnvironment", ["RuntimeEnvironment", "SimulationKit", "Metering", nioCore]),
         tests("SimulationKit", ["SimulationKit", "RuntimeEnvironment", "ObjectStore", nioCore]),
         tests("ClusterSimulation", ["ClusterSimulation", "SimulationKit"]),

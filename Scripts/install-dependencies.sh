@@ -13,7 +13,7 @@ fi
 
 case "${1:-build}" in
 build)
-    install_packages libcurl4-openssl-dev libzstd-dev libsqlite3-dev pkg-config
+    install_packages libcurl4-openssl-dev libzstd-dev libsqlite3-dev zlib1g-dev liblz4-dev libsnappy-dev pkg-config
     ;;
 test)
     install_packages kcat python3 python3-venv chromium fonts-dejavu-core

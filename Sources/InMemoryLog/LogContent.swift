@@ -5,6 +5,7 @@
 import LogEngine
 import LogModel
 import NIOCore
+import RecordCompression
 import RuntimeEnvironment
 
 /// One partition's batches and what is known of them. A value without I/O or clock: every decision of this engine is here.
@@ -69,7 +70,7 @@ struct LogContent: Sendable {
     func firstRecord(atOrAfter timestamp: Timestamp) throws(LogError) -> TimestampedOffset? {
         for batch in batches where batch.header.maxTimestamp >= timestamp {
             // A batch that begins below the log start may hold its match there, and the next batch the answer.
-            if let found = try record(in: batch, { $0.timestamp >= timestamp && $0.offset >= logStart }) { return found }
+            if let found = try record(in: batch, { $0 >= logStart && $1 >= timestamp }) { return found }
         }
         return nil
     }
@@ -119,17 +120,14 @@ struct LogContent: Sendable {
         return low
     }
 
-    /// The first record of `batch` that matches; of a compressed batch, which is not looked into, its first.
-    private func record(in batch: Batch, _ matches: (Record) -> Bool) throws(LogError) -> TimestampedOffset? {
+    /// The first record of `batch` that matches.
+    private func record(in batch: Batch, _ matches: (Offset, Timestamp) -> Bool) throws(LogError) -> TimestampedOffset? {
         let header = batch.header
-        guard header.codec == CompressionCodec.none else {
-            return TimestampedOffset(
-                offset: max(header.baseOffset, logStart), timestamp: header.maxTimestamp, leaderEpoch: header.partitionLeaderEpoch)
-        }
         do {
             let parsed = try RecordBatches(verifying: batch.bytes)
-            guard let found = try parsed.records(of: parsed.entries[0]).first(where: matches) else { return nil }
-            return TimestampedOffset(offset: found.offset, timestamp: found.timestamp, leaderEpoch: header.partitionLeaderEpoch)
+            guard let found = try parsed.first(of: parsed.entries[0], where: matches) else { return nil }
+            return TimestampedOffset(
+                offset: max(found.offset, logStart), timestamp: found.timestamp, leaderEpoch: header.partitionLeaderEpoch)
         } catch {
             throw LogError(.corruptLog, "the batch at offset \(header.baseOffset) cannot be read", cause: error)
         }

@@ -38,16 +38,22 @@ extension RecordBatches {
     public func records(of entry: Entry) throws(RecordBatchError) -> [Record] {
         guard entry.header.codec == CompressionCodec.none else { throw .unknownCompression(entry.header.codecBits) }
         let start = buffer.readerIndex + entry.position + RecordBatchHeader.size
-        guard var bytes = buffer.getSlice(at: start, length: entry.header.sizeInBytes - RecordBatchHeader.size) else {
+        guard let bytes = buffer.getSlice(at: start, length: entry.header.sizeInBytes - RecordBatchHeader.size) else {
             throw .truncated
         }
+        return try records(of: entry.header, in: bytes)
+    }
+
+    /// The records of a batch, decompressed, as they follow its header.
+    package func records(of header: RecordBatchHeader, in bytes: ByteBuffer) throws(RecordBatchError) -> [Record] {
+        var bytes = bytes
         var records: [Record] = []
         // A hostile count must not reserve memory: a record takes seven bytes at the least.
-        records.reserveCapacity(min(Int(entry.header.recordCount), bytes.readableBytes / 7))
-        for _ in 0..<entry.header.recordCount {
+        records.reserveCapacity(min(Int(max(0, header.recordCount)), bytes.readableBytes / 7))
+        for _ in 0..<max(0, header.recordCount) {
             guard let length = bytes.readVarint(), length >= 0, var body = bytes.readSlice(length: Int(length)),
                 body.readInteger(as: Int8.self) != nil, let timestampDelta = body.readVarint(),
-                let offsetDelta = body.readVarint(), (0...Int64(entry.header.lastOffsetDelta)).contains(offsetDelta)
+                let offsetDelta = body.readVarint(), (0...Int64(max(0, header.lastOffsetDelta))).contains(offsetDelta)
             else { throw .malformed }
             let key = try body.readRecordBytes()
             let value = try body.readRecordBytes()
@@ -59,11 +65,11 @@ extension RecordBatches {
             }
             guard body.readableBytes == 0 else { throw .malformed }
             let timestamp =
-                entry.header.usesLogAppendTime
-                ? entry.header.maxTimestamp : Timestamp(entry.header.baseTimestamp.rawValue &+ timestampDelta)
+                header.usesLogAppendTime
+                ? header.maxTimestamp : Timestamp(header.baseTimestamp.rawValue &+ timestampDelta)
             records.append(
                 Record(
-                    offset: Offset(entry.header.baseOffset.rawValue &+ offsetDelta), timestamp: timestamp, key: key, value: value,
+                    offset: Offset(header.baseOffset.rawValue &+ offsetDelta), timestamp: timestamp, key: key, value: value,
                     headers: headers))
         }
         return records

@@ -51,6 +51,26 @@ def read(bootstrap, partitions, isolation):
     }
 
 
+def check_times(bootstrap, partition):
+    """Each time leads to the first record that is not older, in batches of whatever codec."""
+    topic, number = partition.rsplit("-", 1)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "import", "enable.partition.eof": True, "log_level": 0})
+    try:
+        consumer.assign([TopicPartition(topic, int(number), OFFSET_BEGINNING)])
+        records = []
+        while True:
+            message = consumer.poll(60)
+            assert message is not None
+            if message.error():
+                break
+            records.append((message.offset(), message.timestamp()[1]))
+        for time in sorted({time for _, time in records})[::3]:
+            expected = next(offset for offset, other in records if other >= time)
+            assert consumer.offsets_for_times([TopicPartition(topic, int(number), time)], timeout=60)[0].offset == expected, (partition, time)
+    finally:
+        consumer.close()
+
+
 def ninefold_import(brokers, directories, *options):
     command = [PROGRAM, "import", *directories, "--config", brokers.file(1), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -103,6 +123,9 @@ def test_what_kafka_wrote_is_read_as_kafka_gave_it_out(mode, kafka):
                 assert read(brokers.bootstrap, EXPECTED, isolation) == {name: expected[key] for name, expected in EXPECTED.items()}
 
         check()
+        for name in EXPECTED:
+            if name.startswith(("codecs-", "log-append-time-")):
+                check_times(brokers.bootstrap, name)
         # Before any checkpoint of its own.
         brokers.kill()
         brokers.start().wait()

@@ -4,12 +4,12 @@
 
 package import LogModel
 internal import NIOCore
+internal import RecordCompression
 internal import RuntimeEnvironment
 internal import Synchronization
 
 extension SegmentedLog {
-    /// The first record with a timestamp at or after `timestamp` and an offset in `range`. Of compressed batches, which are not looked
-    /// into, the first offset. May read.
+    /// The first record with a timestamp at or after `timestamp` and an offset in `range`. May read.
     package func firstRecord(atOrAfter timestamp: Timestamp, in range: Range<Offset>) throws(SegmentError) -> (Offset, Timestamp)? {
         for segment in segments where segment.endOffset > range.lowerBound && segment.baseOffset < range.upperBound {
             guard let largest = try segment.largestTimestamp(), largest.timestamp >= timestamp else { continue }
@@ -54,19 +54,12 @@ extension SegmentedLog {
         atOrAfter timestamp: Timestamp, in range: Range<Offset>, of header: RecordBatchHeader, at position: Int64,
         _ file: SegmentFile
     ) throws(SegmentError) -> (Offset, Timestamp)? {
-        guard header.codec == CompressionCodec.none, !header.isControl else {
-            let offset = max(header.baseOffset, range.lowerBound)
-            let time = header.usesLogAppendTime || header.baseTimestamp < timestamp ? header.maxTimestamp : header.baseTimestamp
-            return offset < range.upperBound ? (offset, time) : nil
-        }
         let bytes = try onDisk { () throws(DiskError) in try file.file.readBytes(at: position, length: header.sizeInBytes) }
         do {
             let batches = try RecordBatches(verifying: bytes)
-            for record in try batches.records(of: batches.entries[0])
-            where record.timestamp >= timestamp && range.contains(record.offset) {
-                return (record.offset, record.timestamp)
-            }
-            return nil
+            let found = try batches.first(of: batches.entries[0]) { $1 >= timestamp && range.contains($0) }
+            // A batch that cannot be looked into may begin below.
+            return found.map { (max($0.offset, range.lowerBound), $0.timestamp) }
         } catch {
             throw .corrupt("\(file.file.path), byte \(position): \(error)")
         }
