@@ -145,7 +145,8 @@ let package = Package(
         module(
             "Fuzzing",
             [
-                "BrokerNode", "Comparison", "KafkaProtocol", "LogModel", "LogSegments", "LogEngine", "SharedStorage",
+                "BrokerNode", "Comparison", "KafkaProtocol", "RecordCompression", "LogModel", "LogSegments", "LogEngine",
+                "SharedStorage",
                 "TieredOffload",
                 "RuntimeEnvironment", "SimulationKit", nioCore,
             ]),

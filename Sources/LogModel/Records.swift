@@ -46,33 +46,46 @@ extension RecordBatches {
 
     /// The records of a batch, decompressed, as they follow its header.
     package func records(of header: RecordBatchHeader, in bytes: ByteBuffer) throws(RecordBatchError) -> [Record] {
-        var bytes = bytes
         var records: [Record] = []
         // A hostile count must not reserve memory: a record takes seven bytes at the least.
         records.reserveCapacity(min(Int(max(0, header.recordCount)), bytes.readableBytes / 7))
+        try forEachRecord(of: header, in: bytes) { record in
+            records.append(record)
+            return true
+        }
+        return records
+    }
+
+    /// As ``records(of:in:)``, one at a time, until `body` answers false.
+    package func forEachRecord(
+        of header: RecordBatchHeader, in bytes: ByteBuffer, _ body: (Record) -> Bool
+    ) throws(RecordBatchError) {
+        var bytes = bytes
         for _ in 0..<max(0, header.recordCount) {
-            guard let length = bytes.readVarint(), length >= 0, var body = bytes.readSlice(length: Int(length)),
-                body.readInteger(as: Int8.self) != nil, let timestampDelta = body.readVarint(),
-                let offsetDelta = body.readVarint(), (0...Int64(max(0, header.lastOffsetDelta))).contains(offsetDelta)
+            guard let length = bytes.readVarint(), length >= 0, var record = bytes.readSlice(length: Int(length)),
+                record.readInteger(as: Int8.self) != nil, let timestampDelta = record.readVarint(),
+                let offsetDelta = record.readVarint(), (0...Int64(max(0, header.lastOffsetDelta))).contains(offsetDelta)
             else { throw .malformed }
-            let key = try body.readRecordBytes()
-            let value = try body.readRecordBytes()
-            guard let headerCount = body.readVarint(), headerCount >= 0, headerCount <= body.readableBytes else { throw .malformed }
+            let key = try record.readRecordBytes()
+            let value = try record.readRecordBytes()
+            guard let headerCount = record.readVarint(), headerCount >= 0, headerCount <= record.readableBytes else {
+                throw .malformed
+            }
             var headers: [Record.Header] = []
             for _ in 0..<headerCount {
-                guard let headerKey = try body.readRecordBytes() else { throw .malformed }
-                headers.append(Record.Header(key: String(buffer: headerKey), value: try body.readRecordBytes()))
+                guard let headerKey = try record.readRecordBytes() else { throw .malformed }
+                headers.append(Record.Header(key: String(buffer: headerKey), value: try record.readRecordBytes()))
             }
-            guard body.readableBytes == 0 else { throw .malformed }
+            guard record.readableBytes == 0 else { throw .malformed }
             let timestamp =
                 header.usesLogAppendTime
                 ? header.maxTimestamp : Timestamp(header.baseTimestamp.rawValue &+ timestampDelta)
-            records.append(
+            let goesOn = body(
                 Record(
                     offset: Offset(header.baseOffset.rawValue &+ offsetDelta), timestamp: timestamp, key: key, value: value,
                     headers: headers))
+            if !goesOn { return }
         }
-        return records
     }
 }
 

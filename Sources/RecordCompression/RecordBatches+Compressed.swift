@@ -16,15 +16,7 @@ extension RecordBatches {
     package func records(
         of entry: Entry, decompressingAtMost bytesMax: Int = decompressedBytesMax
     ) throws(RecordBatchError) -> [Record] {
-        guard let codec = entry.header.codec else { throw .unknownCompression(entry.header.codecBits) }
-        if codec == .none { return try records(of: entry) }
-        let start = buffer.readerIndex + entry.position + RecordBatchHeader.size
-        guard let bytes = buffer.getSlice(at: start, length: entry.header.sizeInBytes - RecordBatchHeader.size) else {
-            throw .truncated
-        }
-        let plain: ByteBuffer
-        do throws(DecompressionError) { plain = try decompress(bytes, codec, limit: bytesMax) } catch { throw .malformed }
-        return try records(of: entry.header, in: plain)
+        try records(of: entry.header, in: decompressed(entry, bytesMax))
     }
 
     /// The first record of a batch that `fits`, by offset and time; nil if none does. Of a compressed batch that cannot be looked into, its first
@@ -33,12 +25,26 @@ extension RecordBatches {
         of entry: Entry, where fits: (Offset, Timestamp) -> Bool
     ) throws(RecordBatchError) -> (offset: Offset, timestamp: Timestamp)? {
         let header = entry.header
-        let records: [Record]
-        do throws(RecordBatchError) { records = try self.records(of: entry, decompressingAtMost: Self.decompressedBytesMax) } catch
-        {
+        var found: (offset: Offset, timestamp: Timestamp)?
+        do throws(RecordBatchError) {
+            try forEachRecord(of: header, in: decompressed(entry, Self.decompressedBytesMax)) { record in
+                guard fits(record.offset, record.timestamp) else { return true }
+                found = (record.offset, record.timestamp)
+                return false
+            }
+        } catch {
             if header.codec == CompressionCodec.none { throw error }
             return (header.baseOffset, header.usesLogAppendTime ? header.maxTimestamp : header.baseTimestamp)
         }
-        return records.first { fits($0.offset, $0.timestamp) }.map { ($0.offset, $0.timestamp) }
+        return found
+    }
+
+    private func decompressed(_ entry: Entry, _ bytesMax: Int) throws(RecordBatchError) -> ByteBuffer {
+        guard let codec = entry.header.codec else { throw .unknownCompression(entry.header.codecBits) }
+        let start = buffer.readerIndex + entry.position + RecordBatchHeader.size
+        guard let bytes = buffer.getSlice(at: start, length: entry.header.sizeInBytes - RecordBatchHeader.size) else {
+            throw .truncated
+        }
+        do throws(DecompressionError) { return try decompress(bytes, codec, limit: bytesMax) } catch { throw .malformed }
     }
 }
