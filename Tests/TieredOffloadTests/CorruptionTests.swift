@@ -6,6 +6,7 @@ import ClusterMetadata
 import LogEngine
 import LogModel
 import LogSegments
+import Logging
 import NIOCore
 import ObjectStore
 import RuntimeEnvironment
@@ -13,6 +14,30 @@ import SimulationKit
 import Synchronization
 import Testing
 import TieredOffload
+
+/// Keeps which objects errors name.
+private final class ErrorLog: LogHandler, Sendable {
+    private let named = Mutex<[String]>([])
+    var objects: [String] { named.withLock { $0 } }
+
+    var logLevel: Logger.Level {
+        get { .error }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+
+    func log(event: LogEvent) {
+        guard event.level == .error, let object = event.metadata?["object"] else { return }
+        named.withLock { $0.append("\(object)") }
+    }
+}
 
 @Suite struct CorruptionTests {
     @Test(arguments: [3, 16, 70, 300]) func damagedBatchIsNamedAndNotServed(at byte: Int) async throws {
@@ -77,6 +102,47 @@ import TieredOffload
         let object = TierKey.log(try await bench.records()[0])
         try await bench.store.put(object, try await bench.store.get(object, range: 0..<500))
         #expect(await failure { _ = try await broker.readAll(from: .zero, maxBytes: 1 << 20) } == .corruptLog)
+        await broker.engine.shutdown()
+    }
+
+    @Test(arguments: [".log", ".indexes"]) func aMissingObjectIsNamedOnceAndIsNoEmptyAnswer(suffix: String) async throws {
+        let bench = TierBench()
+        let log = ErrorLog()
+        let broker = try await bench.start(logger: Logger(label: "tier-test", factory: { _ in log }))
+        for _ in 0..<2 { try await broker.fill(batches: 20) }
+        let before = try await broker.readAll(from: Offset(100))
+        try await broker.engine.settle()
+        let record = try #require(try await bench.records().first { $0.baseOffset == .zero })
+        try await bench.store.delete([record.objectKey + suffix])
+        for _ in 0..<3 {
+            #expect(await failure { _ = try await broker.readAll(from: .zero) } == .storageFailure)
+            #expect(
+                await failure { _ = try await broker.log.offset(forTimestamp: Timestamp(TierBench.time(of: 50))) }
+                    == .storageFailure)
+        }
+        #expect(log.objects == [record.objectKey + suffix])
+        #expect(try await broker.readAll(from: Offset(100)) == before)
+        await broker.engine.shutdown()
+    }
+
+    @Test func whatWasDeletedBehindTheCatalogsBackIsOutOfRange() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        for _ in 0..<2 { try await broker.fill(batches: 20) }
+        try await broker.engine.settle()
+        let record = try #require(try await bench.records().first { $0.baseOffset == .zero })
+        // The record goes while the read is on its way to the object.
+        let isDeleted = Mutex(false)
+        bench.store.setFault { operation in
+            guard operation.kind == .get, !isDeleted.withLock({ $0 }) else { return nil }
+            return .delay(.seconds(5))
+        }
+        let reading = Task { await failure { _ = try await broker.readAll(from: .zero) } }
+        let key = TierKey.segment(record.id, at: record.baseOffset, of: bench.partition)
+        _ = try await bench.metadata.commit(Transaction(conditions: [], operations: [.delete(key)]))
+        try await bench.store.delete(TierKey.all(record))
+        isDeleted.withLock { $0 = true }
+        #expect(try await bench.world.clock.autoAdvancing { await reading.value } == .offsetOutOfRange)
         await broker.engine.shutdown()
     }
 

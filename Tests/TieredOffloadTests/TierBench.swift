@@ -44,13 +44,14 @@ final class TierBench: Sendable {
     func start(
         _ id: Int32 = 1, over storage: TailStorage? = nil, leader: Int32? = nil, epoch: Int32 = 1, replicas: [Int32]? = nil,
         metadata: (any MetadataStore)? = nil, store: (any ObjectStore)? = nil, settings: TieredSettings = .test,
-        configuration: LogConfiguration = .test, inSync: [Int32]? = nil, leaderTierEnd: TieredEngine.LeaderTierEnd? = nil
+        configuration: LogConfiguration = .test, inSync: [Int32]? = nil, leaderTierEnd: TieredEngine.LeaderTierEnd? = nil,
+        logger: Logger = Logger(label: "tier-test", factory: { _ in SwiftLogNoOpLogHandler() })
     ) async throws -> Broker {
         let tail = TailEngine(broker: BrokerID(id), storage: storage ?? self.storage(id))
         let engine = TieredEngine(
             brokerID: BrokerID(id), tail: tail, store: store ?? self.store, metadata: metadata ?? self.metadata,
             environment: world.environment, settings: settings, leaderTierEnd: leaderTierEnd,
-            logger: Logger(label: "tier-test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            logger: logger)
         try await engine.start()
         let broker = Broker(id: BrokerID(id), engine: engine, tail: tail, bench: self)
         try await apply(
@@ -116,6 +117,15 @@ extension TierBench.Broker {
             #expect(batches.entries[0].header.baseOffset <= next && next < batches.entries[0].header.endOffset)
             next = last.header.endOffset
             all.writeBuffer(&bytes)
+        }
+    }
+
+    /// What this broker as leader tells a follower.
+    func lineage(start: Offset? = nil) -> LeaderLineage {
+        let log = log
+        let start = start ?? log.offsets.localStart
+        return LeaderLineage(start: start, epoch: log.leaderEpoch(at: start - 1) ?? .none, logStart: log.offsets.logStart) {
+            try log.endOffset(forEpoch: $0)
         }
     }
 

@@ -5,6 +5,7 @@
 public import LogEngine
 public import LogModel
 internal import LogSegments
+internal import Logging
 internal import NIOCore
 
 extension TieredLog {
@@ -39,7 +40,14 @@ extension TieredLog {
             }
             // KIP-956: answered without records, not refused. The reader asks again.
             guard parts.fetchGate.delay() == .zero else { return ReadResult(records: LogSlices([]), offsets: offsets) }
-            let batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
+            let batches: RecordBatches
+            do throws(LogError) {
+                batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
+            } catch {
+                // Retention was faster.
+                guard try await wasDeleted(error) else { throw error }
+                continue
+            }
             parts.fetchGate.note(Int64(batches.sizeInBytes))
             return ReadResult(records: LogSlices(batches.buffer), offsets: offsets)
         }
@@ -70,7 +78,7 @@ extension TieredLog {
                 ).batches
             } catch {
                 // A second copy of these offsets, left by a change of leader, may be whole.
-                guard error.code == .corruptLog || error.code == .offsetOutOfRange else { throw error }
+                guard error.code == .corruptLog || error.code == .storageFailure else { throw error }
                 if failure == nil || error.code == .corruptLog { failure = error }
             }
         }
@@ -78,6 +86,20 @@ extension TieredLog {
             ?? LogError(
                 .offsetOutOfRange,
                 "\(partition): no segment in the object store holds offset \(offset); the log starts at \(tail.offsets.logStart)")
+    }
+
+    /// Whether a read failed because the segment has been deleted since it was chosen. An object that is missing although the metadata still
+    /// name it is a loss: told once.
+    func wasDeleted(_ error: LogError) async throws(LogError) -> Bool {
+        guard let missing = error.cause as? MissingObject else { return false }
+        try await catalog.load(partition, from: parts.metadata)
+        guard catalog.view.segments.contains(where: { missing.key.hasPrefix($0.objectKey + ".") }) else { return true }
+        if parts.reader.noteMissing(missing.key) {
+            parts.logger.error(
+                "An object of the tier is missing; its records cannot be read",
+                metadata: ["partition": "\(partition)", "object": "\(missing.key)"])
+        }
+        return false
     }
 
     /// The tier's segments that may serve `offset`, best first; asks the metadata store if the catalog has none.

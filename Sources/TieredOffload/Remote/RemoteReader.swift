@@ -8,6 +8,12 @@ internal import NIOCore
 internal import ObjectStore
 internal import Synchronization
 
+/// The store has no object of this key.
+struct MissingObject: Error, CustomStringConvertible {
+    var key: String
+    var description: String { "the store has no object \(key)" }
+}
+
 /// Reads segments from the object store: finds batches by the segment's index, fetches ranges through the chunk cache, and lets no batch
 /// pass whose checksum fails. One per broker.
 final class RemoteReader: Sendable {
@@ -28,6 +34,10 @@ final class RemoteReader: Sendable {
     private static let slackBytes = 8 << 10
     private static let endsMax = 256
 
+    /// Objects that were told of as missing.
+    private let missing = Mutex<Set<String>>([])
+    private static let missingMax = 10_000
+
     init(store: any ObjectStore, settings: TieredSettings) {
         self.store = store
         chunks = ChunkCache(store: store, settings: settings)
@@ -40,7 +50,7 @@ final class RemoteReader: Sendable {
     ///
     /// - Parameter end: Batches from there on are not served.
     /// - Throws: ``LogError/Code/corruptLog`` naming object and byte; ``LogError/Code/notAvailable`` while the store does not answer;
-    ///   ``LogError/Code/offsetOutOfRange`` if the objects are gone.
+    ///   ``LogError/Code/storageFailure`` caused by a ``MissingObject`` if the store does not have it.
     func read(
         _ segment: RemoteSegment, from offset: Offset, below end: Offset, maxBytes: Int, minOneBatch: Bool
     ) async throws(LogError) -> Stretch {
@@ -219,9 +229,20 @@ final class RemoteReader: Sendable {
         LogError(.corruptLog, "object \(object), byte \(position): \(what); restore the object from a copy of the store")
     }
 
+    /// - Returns: False if that is known.
+    func noteMissing(_ object: String) -> Bool {
+        missing.withLock { missing in
+            if missing.count >= Self.missingMax { missing = [] }
+            return missing.insert(object).inserted
+        }
+    }
+
     static func failure(_ error: ObjectStoreError, _ object: String) -> LogError {
         switch error.code {
-        case .notFound: LogError(.offsetOutOfRange, "object \(object) is gone; its records were deleted", cause: error)
+        case .notFound:
+            LogError(
+                .storageFailure, "object \(object) is missing; restore it from a copy of the store",
+                cause: MissingObject(key: object))
         case .corrupt, .invalidRange: LogError(.corruptLog, "object \(object) is damaged", cause: error)
         default: LogError(.notAvailable, "object \(object) cannot be read now; it is worth another try", cause: error)
         }
