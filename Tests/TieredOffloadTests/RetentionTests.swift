@@ -114,6 +114,93 @@ import TieredOffload
         await broker.engine.shutdown()
     }
 
+    /// The first leader's one segment 0 ..< 50; the second had 0 ..< 25 of it when it was elected, and wrote 25 ..< 75 itself.
+    private func uncleanElection(_ bench: TierBench, _ configuration: LogConfiguration) async throws -> TierBench.Broker {
+        let first = try await bench.start(1, leader: 1, replicas: [1, 2])
+        let second = try await bench.start(2, leader: 1, replicas: [1, 2])
+        try await first.fill(batches: 5, seals: false)
+        try await first.copyAll(to: second)
+        try second.tailLog.content.seal()
+        try await first.fill(batches: 5)
+        try await first.fill(batches: 5)
+        try await first.engine.settle()
+        await first.engine.shutdown()
+        try await bench.apply(second, leader: 2, epoch: 2, replicas: [2], configuration: configuration)
+        try await second.fill(batches: 10)
+        try await second.engine.settle()
+        return second
+    }
+
+    @Test func whatAnUncleanElectionLeftIsDeletedAndNotCounted() async throws {
+        let bench = TierBench()
+        let second = try await uncleanElection(bench, .test)
+        // 50 ..< 75 of the first leader is nobody's; of its 0 ..< 50 one half still is the log's.
+        let records = try await bench.records()
+        #expect(records.map { [$0.baseOffset.rawValue, $0.endOffset.rawValue] }.sorted { $0[0] < $1[0] } == [[0, 50], [25, 75]])
+        try await bench.expectNoOrphans()
+        let half = try #require(records.first { $0.baseOffset == .zero }).sizeInBytes / 2
+        let own = try #require(records.first { $0.baseOffset == Offset(25) }).sizeInBytes
+        #expect(second.log.sizeInBytes == half + own)
+        #expect(second.log.offsets.latestTiered == Offset(74))
+        // Nothing is deleted while half of one segment and a whole one are allowed.
+        var configuration = LogConfiguration.test
+        configuration.retentionBytes = half + own
+        try await bench.apply(second, leader: 2, epoch: 2, replicas: [2], configuration: configuration)
+        try await second.engine.settle()
+        #expect(second.log.offsets.logStart == .zero)
+        configuration.retentionBytes = own
+        try await bench.apply(second, leader: 2, epoch: 2, replicas: [2], configuration: configuration)
+        try await second.engine.settle()
+        #expect(second.log.offsets.logStart == Offset(25))
+        #expect(try await bench.records().map(\.baseOffset.rawValue) == [25])
+        await second.engine.shutdown()
+    }
+
+    @Test func aSegmentThatLeavesTheLogTakesNothingBeyondWithIt() async throws {
+        let bench = TierBench()
+        var configuration = LogConfiguration.test
+        // 0 ..< 50 is over, 25 ..< 75 is not.
+        configuration.retentionTime = .milliseconds(bench.world.clock.wallMilliseconds() - TierBench.time(of: 60))
+        let second = try await uncleanElection(bench, configuration)
+        #expect(second.log.offsets.logStart == Offset(25))
+        #expect(try await bench.records().map(\.baseOffset.rawValue) == [25])
+        #expect(try await second.readAll().readableBytes > 0)
+        await second.engine.shutdown()
+    }
+
+    @Test func timesAreLookedUpInTheLogsOwnRecords() async throws {
+        let bench = TierBench()
+        let second = try await uncleanElection(bench, .test)
+        #expect(second.log.offsets.localStart == Offset(75))
+        let found = try #require(try await second.log.offset(forTimestamp: Timestamp(TierBench.time(of: 30))))
+        #expect(found.offset == Offset(30) && found.leaderEpoch == LeaderEpoch(2))
+        let largest = try #require(try await second.log.offsetOfMaxTimestamp())
+        #expect(largest.offset == Offset(74) && largest.leaderEpoch == LeaderEpoch(2))
+        await second.engine.shutdown()
+    }
+
+    @Test func whatIsNotUploadedYetIsNotDeleted() async throws {
+        let bench = TierBench()
+        var configuration = LogConfiguration.test
+        configuration.localRetentionBytes = nil
+        let broker = try await bench.start(configuration: configuration)
+        for _ in 0..<3 { try await broker.fill(batches: 4) }
+        try await broker.engine.settle()
+        // As if the first had never gone up; and its upload fails now.
+        let first = try #require(try await bench.records().first { $0.baseOffset == .zero })
+        _ = try await bench.metadata.commit(
+            Transaction(conditions: [], operations: [.delete(TierKey.segment(first.id, at: .zero, of: bench.partition))]))
+        bench.store.setFault { $0.kind == .put ? .fail(.unreachable) : nil }
+        configuration.retentionTime = .milliseconds(bench.world.clock.wallMilliseconds() - TierBench.time(of: 30))
+        try await bench.apply(broker, leader: 1, epoch: 2, replicas: [1], configuration: configuration)
+        #expect(await failure { try await broker.engine.settle() } == .notAvailable)
+        #expect(broker.log.offsets.logStart == .zero)
+        bench.store.setFault(nil)
+        try await broker.engine.settle()
+        #expect(broker.log.offsets.logStart == Offset(20))
+        await broker.engine.shutdown()
+    }
+
     @Test func deletedRecordsFreeWholeSegmentsOfTheTier() async throws {
         let bench = TierBench()
         let broker = try await bench.start()

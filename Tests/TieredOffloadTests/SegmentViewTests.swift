@@ -44,7 +44,8 @@ import TieredOffload
         let history = history((1, 0))
         #expect(view.segment(holding: Offset(12), in: history)?.leaderEpoch == LeaderEpoch(2))
         #expect(view.segments(holding: Offset(12), in: history).count == 2)
-        #expect(view.chain(from: .zero, in: history).map(\.baseOffset.rawValue) == [0, 5])
+        #expect(view.pieces(from: .zero, in: history).map(\.segment.baseOffset.rawValue) == [0, 5])
+        #expect(view.pieces(from: .zero, in: history).map(\.offsets) == [range(0..<10), range(10..<25)])
         #expect(view.covers(range(0..<25), in: history))
         #expect(!view.covers(range(0..<26), in: history))
     }
@@ -58,7 +59,7 @@ import TieredOffload
 
     @Test func gapsAreNoCover() throws {
         let view = SegmentView([try segment(0..<10), try segment(20..<30)])
-        #expect(view.chain(from: .zero, in: history((1, 0))).count == 2)
+        #expect(view.pieces(from: .zero, in: history((1, 0))).count == 2)
         #expect(!view.covers(range(0..<30), in: history((1, 0))))
         #expect(view.covers(range(22..<30), in: history((1, 0))))
     }
@@ -74,6 +75,30 @@ import TieredOffload
         #expect(view.segment(holding: Offset(15), in: history) == nil)
         let renewed = SegmentView([lost, try segment(12..<30, leader: 3, epochs: [(3, 12)])])
         #expect(renewed.covers(range(0..<30), in: history))
-        #expect(renewed.chain(from: .zero, in: history).map(\.baseOffset.rawValue) == [0, 12])
+        #expect(renewed.pieces(from: .zero, in: history).map(\.offsets) == [range(0..<12), range(12..<30)])
+        // Of the first as much as is the log's own.
+        #expect(renewed.pieces(from: .zero, in: history).map(\.sizeInBytes) == [120, 180])
+    }
+
+    @Test func theEndIsThatOfTheLogsOwnLineage() throws {
+        let lost = try segment(20..<90, leader: 2, epochs: [(2, 20)])
+        let view = SegmentView([try segment(0..<20), lost, try segment(20..<40, leader: 3, epochs: [(3, 20)])])
+        let history = history((1, 0), (3, 20))
+        #expect(view.end == Offset(90) && view.end(in: history) == Offset(40))
+        #expect(view.quickEnd(below: Offset(1_000)) { history.epoch(at: $0) } == nil)
+        #expect(SegmentView([try segment(0..<20)]).quickEnd(below: Offset(15)) { history.epoch(at: $0) } == Offset(15))
+        #expect(view.segment(holding: Offset(30), of: LeaderEpoch(2))?.endOffset == Offset(90))
+        #expect(view.segment(holding: Offset(30), of: LeaderEpoch(3))?.endOffset == Offset(40))
+        #expect(view.segment(holding: Offset(30), of: LeaderEpoch(1)) == nil)
+    }
+
+    @Test func whatWentAnotherWayIsForeign() throws {
+        let history = history((1, 0), (3, 12))
+        let shared = try segment(0..<20)
+        #expect(!SegmentView.isForeign(shared, from: .zero, to: history))
+        #expect(SegmentView.isForeign(shared, from: Offset(12), to: history), "of what is its own nothing is left")
+        #expect(SegmentView.isForeign(try segment(12..<20), from: .zero, to: history))
+        #expect(!SegmentView.isForeign(try segment(12..<20, epochs: [(3, 12)]), from: .zero, to: history))
+        #expect(!SegmentView.isForeign(try segment(12..<20), from: .zero, to: EpochHistory()), "nothing is known")
     }
 }

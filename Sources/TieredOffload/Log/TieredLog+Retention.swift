@@ -60,12 +60,16 @@ extension TieredLog {
         let now = now
         var excess = configuration.retentionBytes.map { tail.sizeInBytes + tieredBytes(offsets) - $0 } ?? 0
         var start = offsets.logStart
-        for segment in catalog.view.chain(from: offsets.logStart, in: history) {
-            let isTooMuch = excess >= segment.sizeInBytes && configuration.retentionBytes != nil
-            let isTooOld = configuration.retentionTime.map { Self.isOlder(segment.maxTimestamp, than: $0, at: now) } ?? false
-            guard isTooMuch || isTooOld, segment.endOffset <= offsets.highWatermark else { break }
-            excess -= segment.sizeInBytes
-            start = segment.endOffset
+        for piece in catalog.view.pieces(from: offsets.logStart, in: history) {
+            // What lies between is on the volume alone, or nowhere any more.
+            guard piece.offsets.lowerBound <= max(start, offsets.localStart) else { break }
+            let bytes = piece.sizeInBytes
+            let isTooMuch = excess >= bytes && configuration.retentionBytes != nil
+            let isTooOld =
+                configuration.retentionTime.map { Self.isOlder(piece.segment.maxTimestamp, than: $0, at: now) } ?? false
+            guard isTooMuch || isTooOld, piece.offsets.upperBound <= offsets.highWatermark else { break }
+            excess -= bytes
+            start = piece.offsets.upperBound
         }
         guard start > offsets.logStart else { return }
         try await raiseLogStart(to: start)
@@ -73,13 +77,14 @@ extension TieredLog {
 
     // MARK: Objects nobody needs
 
-    /// Removes the objects of segments below the log start, of deletions that were interrupted, and of attempts that died.
+    /// Removes the objects of segments below the log start, of those that an unclean election left beside the log, of deletions that were
+    /// interrupted, and of attempts that died.
     func collectGarbage() async throws(LogError) {
         let epoch = assignment.leaderEpoch
         let logStart = tail.offsets.logStart
-        let (history, view) = (history, catalog.view)
+        let history = history
         var failure: LogError?
-        for entry in catalog.all where isGarbage(entry, logStart: logStart, history: history, view: view) {
+        for entry in catalog.all where isGarbage(entry, logStart: logStart, history: history) {
             guard let claim = claim(at: epoch) else { return }
             do throws(LogError) {
                 try await delete(entry, claim: claim)
@@ -92,10 +97,11 @@ extension TieredLog {
         if let failure { throw failure }
     }
 
-    private func isGarbage(_ entry: VersionedSegment, logStart: Offset, history: EpochHistory, view: SegmentView) -> Bool {
+    private func isGarbage(_ entry: VersionedSegment, logStart: Offset, history: EpochHistory) -> Bool {
         switch entry.segment.state {
         case .deleteStarted: return true
-        case .copyFinished: return entry.segment.endOffset <= logStart
+        case .copyFinished:
+            return entry.segment.endOffset <= logStart || SegmentView.isForeign(entry.segment, from: logStart, to: history)
         case .copyStarted:
             guard !parts.attempts.contains(entry.key) else { return false }
             // An earlier run of this very broker is certainly over.

@@ -98,7 +98,7 @@ extension TieredLog {
         guard catalog.isLoaded, offsets.logStart < offsets.localStart else { return }
         let (view, history) = (catalog.view, history)
         guard view.segment(holding: offsets.logStart, in: history) == nil else { return }
-        let lowest = view.chain(from: offsets.logStart, in: history).first.map { max($0.baseOffset, offsets.logStart) }
+        let lowest = view.pieces(from: offsets.logStart, in: history).first?.offsets.lowerBound
         try await raiseLogStart(to: min(lowest ?? offsets.localStart, offsets.localStart))
     }
 

@@ -17,8 +17,8 @@ extension TieredLog {
         try await whileBoundaryStands { (offsets) async throws(LogError) in try await recordWithLargestTimestamp(offsets) }
     }
 
-    /// Looks in the tier up to the local start and in the tail from there. A segment that leaves the tail meanwhile is in neither: then
-    /// once more, with the boundary as it is by then.
+    /// Looks in the tier up to the local start and in the tail from there. A segment that leaves the tail meanwhile is in neither, and one
+    /// that retention takes from the tier is gone: then once more, with the boundary as it is by then.
     private func whileBoundaryStands(
         _ look: (LogOffsets) async throws(LogError) -> TimestampedOffset?
     ) async throws(LogError) -> TimestampedOffset? {
@@ -26,7 +26,8 @@ extension TieredLog {
             let offsets = tail.offsets
             let found: TimestampedOffset?
             do throws(LogError) { found = try await look(offsets) } catch {
-                guard tail.offsets.localStart != offsets.localStart else { throw error }
+                if tail.offsets.localStart != offsets.localStart { continue }
+                guard try await wasDeleted(error) else { throw error }
                 continue
             }
             if tail.offsets.localStart == offsets.localStart { return found }
@@ -34,34 +35,28 @@ extension TieredLog {
     }
 
     private func firstRecord(atOrAfter timestamp: Timestamp, _ offsets: LogOffsets) async throws(LogError) -> TimestampedOffset? {
-        var next = offsets.logStart
-        for segment in tierOnly(offsets) {
-            if segment.maxTimestamp >= timestamp,
-                let found = try await parts.reader.firstRecord(
-                    of: segment, atOrAfter: timestamp, in: next..<min(segment.endOffset, offsets.localStart))
-            {
+        for piece in tierOnly(offsets) where piece.segment.maxTimestamp >= timestamp {
+            if let found = try await parts.reader.firstRecord(of: piece.segment, atOrAfter: timestamp, in: piece.offsets) {
                 return found
             }
-            next = segment.endOffset
         }
         return try await tail.offset(forTimestamp: timestamp)
     }
 
     private func recordWithLargestTimestamp(_ offsets: LogOffsets) async throws(LogError) -> TimestampedOffset? {
-        let local = try await tail.offsetOfMaxTimestamp()
-        guard let highest = tierOnly(offsets).max(by: { $0.maxTimestamp < $1.maxTimestamp }) else { return local }
-        // A segment's own maximum may lie below the log start, or be local as well: the search decides.
-        if let local, local.timestamp > highest.maxTimestamp { return local }
-        let start = max(highest.baseOffset, offsets.logStart)
-        let end = min(highest.endOffset, offsets.localStart)
-        let found = try await parts.reader.firstRecord(of: highest, atOrAfter: highest.maxTimestamp, in: start..<end)
-        return found ?? local
-    }
-
-    /// Segments with offsets that only the tier holds, by offset.
-    private func tierOnly(_ offsets: LogOffsets) -> [RemoteSegment] {
-        guard offsets.logStart < offsets.localStart else { return [] }
-        return Array(catalog.view.chain(from: offsets.logStart, in: history).prefix { $0.baseOffset < offsets.localStart })
+        var best = try await tail.offsetOfMaxTimestamp()
+        // By what each may hold at most; of equal ones the first.
+        for piece in tierOnly(offsets).sorted(by: { $0.segment.maxTimestamp > $1.segment.maxTimestamp }) {
+            let highest = piece.segment.maxTimestamp
+            if let best, best.timestamp > highest || best.timestamp == highest && best.offset < piece.offsets.lowerBound { break }
+            var found = try await parts.reader.firstRecord(of: piece.segment, atOrAfter: highest, in: piece.offsets)
+            // The segment's largest lies below the log start, on the volume, or in what is not the log's own.
+            if found == nil { found = try await parts.reader.recordWithLargestTimestamp(of: piece.segment, in: piece.offsets) }
+            guard let found else { continue }
+            if let known = best, (known.timestamp, found.offset) > (found.timestamp, known.offset) { continue }
+            best = found
+        }
+        return best
     }
 }
 
@@ -84,6 +79,25 @@ extension RemoteReader {
             next = last.header.endOffset
         }
         return nil
+    }
+
+    /// Reads all of `range`: for a segment of which not everything counts.
+    func recordWithLargestTimestamp(of segment: RemoteSegment, in range: Range<Offset>) async throws(LogError) -> TimestampedOffset?
+    {
+        var best: TimestampedOffset?
+        var next = range.lowerBound
+        while next < range.upperBound {
+            let batches = try await read(segment, from: next, below: range.upperBound, maxBytes: Self.scanBytes, minOneBatch: true)
+                .batches
+            guard let last = batches.entries.last else { break }
+            for entry in batches.entries where entry.header.maxTimestamp > best?.timestamp ?? .none {
+                if let found = try Self.record(of: entry, batches, atOrAfter: entry.header.maxTimestamp, in: range, segment) {
+                    best = found
+                }
+            }
+            next = last.header.endOffset
+        }
+        return best
     }
 
     private static func record(

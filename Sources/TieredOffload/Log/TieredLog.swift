@@ -92,24 +92,32 @@ public final class TieredLog: PartitionLog {
 
     func withTiers(_ offsets: LogOffsets) -> LogOffsets {
         var offsets = offsets
-        // A deposed leader may have uploaded more than this log holds, after an unclean election.
-        if let end = catalog.view.end.map({ min($0, offsets.highWatermark) }), end > offsets.logStart {
-            offsets.latestTiered = end - 1
-        }
+        if let end = tierEnd(below: offsets.highWatermark), end > offsets.logStart { offsets.latestTiered = end - 1 }
         return offsets
     }
 
-    /// Bytes of the tail and of the tier's segments below it. A segment that begins below the local start counts whole.
+    /// How far the tier has this log: a deposed leader may have uploaded more, and other records, before an unclean election.
+    private func tierEnd(below bound: Offset) -> Offset? {
+        let view = catalog.view
+        if let end = view.quickEnd(below: bound, epochAt: { tail.leaderEpoch(at: $0) }) { return end }
+        guard !view.isEmpty else { return nil }
+        return view.end(in: history).map { min($0, bound) }
+    }
+
+    /// Bytes of the tail and of what only the tier holds.
     public var sizeInBytes: Int64 {
         let offsets = tail.offsets
         guard offsets.logStart < offsets.localStart else { return tail.sizeInBytes }
         return tail.sizeInBytes + tieredBytes(offsets)
     }
 
-    /// Bytes of the segments that only the tier holds.
-    func tieredBytes(_ offsets: LogOffsets) -> Int64 {
-        catalog.view.chain(from: offsets.logStart, in: history).prefix { $0.baseOffset < offsets.localStart }
-            .reduce(0) { $0 + $1.sizeInBytes }
+    func tieredBytes(_ offsets: LogOffsets) -> Int64 { tierOnly(offsets).reduce(0) { $0 + $1.sizeInBytes } }
+
+    /// What the tier alone holds of this log, by offset.
+    func tierOnly(_ offsets: LogOffsets) -> [SegmentView.Piece] {
+        guard offsets.logStart < offsets.localStart else { return [] }
+        return catalog.view.pieces(from: offsets.logStart, in: history)
+            .prefix { $0.offsets.lowerBound < offsets.localStart }.map { $0.clamped(to: offsets.localStart) }
     }
 
     // MARK: Progress

@@ -86,10 +86,31 @@ final class RemoteCatalog: Sendable {
 /// The finished copies of one partition. After a change of leader two may hold the same offsets; by (epoch, offset) it is decided which of
 /// them belongs to the log as it is.
 package struct SegmentView: Sendable {
+    /// A segment as far as it is a log's own.
+    package struct Piece: Sendable {
+        package var segment: RemoteSegment
+        package var offsets: Range<Offset>
+
+        /// Of the segment's bytes a share by the offsets, which is all of them for a whole segment.
+        package var sizeInBytes: Int64 {
+            let (all, own) = (segment.endOffset - segment.baseOffset, offsets.upperBound - offsets.lowerBound)
+            guard own < all else { return segment.sizeInBytes }
+            return Int64(Double(segment.sizeInBytes) * Double(own) / Double(all))
+        }
+
+        package func clamped(to bound: Offset) -> Piece {
+            var piece = self
+            piece.offsets = offsets.clamped(to: offsets.lowerBound..<max(bound, offsets.lowerBound))
+            return piece
+        }
+    }
+
     /// By base offset, then by end.
     package let segments: [RemoteSegment]
     /// The highest end of the segments up to and including this one.
     private let ends: [Offset]
+    /// The one that reaches furthest.
+    private let furthest: Int?
 
     package init(_ all: [RemoteSegment]) {
         segments = all.filter { $0.state == .copyFinished }.sorted { ($0.baseOffset, $0.endOffset) < ($1.baseOffset, $1.endOffset) }
@@ -98,11 +119,49 @@ package struct SegmentView: Sendable {
             highest = max(highest, segment.endOffset)
             return highest
         }
+        furthest = segments.lastIndex { $0.endOffset == highest }
     }
 
     package var isEmpty: Bool { segments.isEmpty }
-    /// Exclusive; nil if there is none.
+    /// Exclusive, whatever the lineage; nil if there is none.
     package var end: Offset? { ends.last }
+
+    /// Where the part of the log that is in the tier ends, exclusive and at most `bound`, if that can be told by the one segment that reaches
+    /// furthest: a look, no search.
+    package func quickEnd(below bound: Offset, epochAt: (Offset) -> LeaderEpoch?) -> Offset? {
+        guard let furthest else { return nil }
+        let end = min(segments[furthest].endOffset, bound)
+        guard end > segments[furthest].baseOffset, let epoch = segments[furthest].epoch(at: end - 1), epoch == epochAt(end - 1)
+        else { return nil }
+        return end
+    }
+
+    /// The highest end of what the tier has of this log; nil if it has nothing.
+    package func end(in history: EpochHistory) -> Offset? {
+        var highest: Offset?
+        for index in segments.indices.reversed() {
+            if let highest, ends[index] <= highest { break }
+            let segment = segments[index]
+            guard Self.belongs(segment, at: segment.baseOffset, to: history) else { continue }
+            highest = max(highest ?? .zero, Self.end(of: segment, from: segment.baseOffset, in: history))
+        }
+        return highest
+    }
+
+    /// The copy of the record that was written at `offset` in `epoch`: by that alone the log of another broker is told from one that went
+    /// another way.
+    package func segment(holding offset: Offset, of epoch: LeaderEpoch) -> RemoteSegment? {
+        segments(holding: offset, in: EpochHistory([EpochStart(epoch: epoch, startOffset: offset)])).first
+    }
+
+    /// Whether nothing of `segment` from `start` on is of this log: an unclean election made it go another way before. What the log's epochs
+    /// do not tell is taken for its own.
+    package static func isForeign(_ segment: RemoteSegment, from start: Offset, to history: EpochHistory) -> Bool {
+        let first = max(segment.baseOffset, start)
+        guard first < segment.endOffset else { return false }
+        // Logs that have parted do not meet again.
+        return !belongs(segment, at: first, to: history)
+    }
 
     /// The segment to read `offset` from: one of the log's own lineage, of the latest leader, reaching furthest.
     package func segment(holding offset: Offset, in history: EpochHistory) -> RemoteSegment? {
@@ -121,17 +180,18 @@ package struct SegmentView: Sendable {
         return found.sorted { ($0.leaderEpoch, $0.endOffset) > ($1.leaderEpoch, $1.endOffset) }
     }
 
-    /// From `start` on, segment after segment, each beginning at or before the end of the one before; passes over gaps.
-    package func chain(from start: Offset, in history: EpochHistory) -> [RemoteSegment] {
-        var chain: [RemoteSegment] = []
+    /// What the tier has of the log from `start` on, in order and no offset twice; passes over gaps.
+    package func pieces(from start: Offset, in history: EpochHistory) -> [Piece] {
+        var pieces: [Piece] = []
         var next = start
         while true {
             if let segment = segment(holding: next, in: history) {
-                chain.append(segment)
-                next = Self.end(of: segment, from: next, in: history)
+                let end = Self.end(of: segment, from: next, in: history)
+                pieces.append(Piece(segment: segment, offsets: next..<end))
+                next = end
             } else {
                 let index = firstIndex(above: next)
-                guard index < segments.count else { return chain }
+                guard index < segments.count else { return pieces }
                 next = segments[index].baseOffset
                 // One of another lineage is passed over.
                 if segment(holding: next, in: history) == nil { next = next + 1 }
