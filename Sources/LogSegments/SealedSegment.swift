@@ -43,6 +43,21 @@ public struct SealedSegment: Sendable {
     }
 }
 
+/// Whom a follower follows and how far its log goes, when something about it began to be found out: what comes of that counts only while
+/// this still holds.
+public struct FollowerPosition: Sendable, Hashable {
+    public var leaderEpoch: LeaderEpoch
+    public var logEnd: Offset
+    /// The latest that the log knows; ``LeaderEpoch/none`` for none.
+    public var lastEpoch: LeaderEpoch
+
+    public init(leaderEpoch: LeaderEpoch, logEnd: Offset, lastEpoch: LeaderEpoch) {
+        self.leaderEpoch = leaderEpoch
+        self.logEnd = logEnd
+        self.lastEpoch = lastEpoch
+    }
+}
+
 /// A log whose sealed segments may be copied elsewhere and then freed: what `TieredOffload` needs of the log below it.
 public protocol SealedSegmentSource: AnyObject, Sendable {
     /// Sealed segments from the local start, in order, that lie wholly below `bound`.
@@ -64,7 +79,14 @@ public protocol SealedSegmentSource: AnyObject, Sendable {
     /// The epochs known to the log, rising.
     var epochHistory: [EpochStart] { get }
 
+    /// nil unless this replica follows: it leads, or it is no longer held.
+    var followerPosition: FollowerPosition? { get }
+
     /// For a follower whose leader's log begins in the tier: drops everything local, begins anew at `offset` with this history and,
     /// if given, this producer snapshot file's content. Durable on return.
-    func restart(at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?) async throws
+    ///
+    /// - Returns: False if the follower is no longer at `position`: nothing was done.
+    func restart(
+        at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?, ifStill position: FollowerPosition
+    ) async throws -> Bool
 }

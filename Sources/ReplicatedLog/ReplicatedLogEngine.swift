@@ -14,8 +14,8 @@ internal import Synchronization
 /// metadata keeps.
 public final class ReplicatedLogEngine: LogEngine {
     /// For a follower whose leader's log begins in the tier: readies the partition's log (SealedSegmentSource/restart) to fetch from the
-    /// leader's local start.
-    public typealias TierBootstrap = @Sendable (_ log: ReplicatedPartition, _ leader: LeaderOffsets) async throws -> Void
+    /// leader's local start. False if the follower had changed meanwhile and nothing was done.
+    public typealias TierBootstrap = @Sendable (_ log: ReplicatedPartition, _ start: TierStart) async throws -> Bool
 
     let context: EngineContext
     let volumes: [LogVolume]

@@ -61,6 +61,23 @@ import Testing
         return found
     }
 
+    @Test func aLogCutToItsBeginningStillKnowsItsProducers() throws {
+        let log = try open(try disk(1)).log
+        let known = ProducerStates(entries: [
+            ProducerStates.Entry(
+                producerID: 5, epoch: 1,
+                batches: [
+                    ProducerStates.Batch(
+                        baseSequence: 3, lastSequence: 3, baseOffset: Offset(90), lastOffset: Offset(90), timestamp: Timestamp(7))
+                ], lastTimestamp: Timestamp(7))
+        ])
+        try log.restart(
+            at: Offset(100), logStart: .zero, epochs: EpochHistory(), producerSnapshot: ProducerSnapshot.encode(known))
+        try append(2, to: log)
+        try log.truncate(to: Offset(100))
+        #expect(log.logEnd == Offset(100) && log.logStart == .zero && log.producers == known)
+    }
+
     @Test(arguments: UInt64(0)..<16)
     func whatARecoveryCutStaysCutThroughAPowerCut(_ seed: UInt64) throws {
         var disk = try disk(seed)

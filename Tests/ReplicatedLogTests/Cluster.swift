@@ -107,6 +107,13 @@ final class DirectFetcher: ReplicaFetcher {
         guard let log = try engine(leader).log(for: partition) else { throw Unreachable() }
         return LeaderOffsets(logStart: log.offsets.logStart, localStart: log.offsets.localStart, logEnd: log.offsets.logEnd)
     }
+
+    func endOffset(
+        forEpoch epoch: LeaderEpoch, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> EpochEndOffset? {
+        guard let log = try engine(leader).log(for: partition) else { throw Unreachable() }
+        return try log.endOffset(forEpoch: epoch)
+    }
 }
 
 /// Three brokers in one process, each with a disk in memory.

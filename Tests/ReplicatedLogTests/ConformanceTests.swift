@@ -23,6 +23,9 @@ private struct NobodyElse: InSyncReplicaStore, ReplicaFetcher {
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
         throw Alone()
     }
+    func endOffset(
+        forEpoch epoch: LeaderEpoch, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> EpochEndOffset? { throw Alone() }
 }
 
 private func makeAlone(_ disk: any Disk) -> ReplicatedLogEngine {

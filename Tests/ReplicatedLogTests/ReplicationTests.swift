@@ -14,6 +14,46 @@ import Synchronization
 import Testing
 
 @Suite struct ReplicationTests {
+    /// Where the tier alone knows who had written, the log is not cut: it begins anew from there.
+    @Test func aLogIsNotCutBelowWhatItHasOfItself() async throws {
+        let cluster = try await Cluster(brokers: [1, 2])
+        try await cluster.apply { assignment in
+            assignment.replicas = [BrokerID(1), BrokerID(2)]
+            assignment.inSyncReplicas = [BrokerID(1)]
+        }
+        for number in 0..<5 {
+            _ = try cluster.log(1).append(try Sent.batch("a\(number)", records: 10), acks: .leader, epoch: nil)
+        }
+        #expect(await eventually { cluster.log(2).offsets.logEnd == Offset(50) })
+        let asked = Mutex<[TierStart]>([])
+        cluster[2].engine.setTierBootstrap { log, start in
+            asked.withLock { $0.append(start) }
+            #expect(log.offsets.logEnd == Offset(100))
+            return try await log.restart(
+                at: Offset(50), logStart: .zero, epochs: [EpochStart(epoch: LeaderEpoch(0), startOffset: .zero)],
+                producerSnapshot: nil, ifStill: start.position)
+        }
+        // As a leader that is gone left it: its log went on to 100.
+        let follower = try #require(cluster.log(2) as? ReplicatedPartition)
+        cluster.isolate(1)
+        #expect(
+            try await follower.restart(
+                at: Offset(100), logStart: .zero, epochs: [EpochStart(epoch: LeaderEpoch(0), startOffset: .zero)],
+                producerSnapshot: nil, ifStill: try #require(follower.followerPosition)))
+        #expect(
+            try await !follower.restart(
+                at: Offset(7), logStart: .zero, epochs: [], producerSnapshot: nil,
+                ifStill: FollowerPosition(leaderEpoch: LeaderEpoch(0), logEnd: Offset(50), lastEpoch: LeaderEpoch(0))))
+        cluster.rejoin(1)
+        try await cluster.elect(1, inSync: [1])
+        _ = try cluster.log(1).append(try Sent.batch("b", records: 10), acks: .leader, epoch: nil)
+        #expect(await eventually { cluster.log(2).offsets.logEnd == Offset(60) })
+        #expect(cluster.log(2).offsets.localStart == Offset(50))
+        let starts = asked.withLock { $0 }
+        #expect(starts.allSatisfy { $0.position.logEnd == Offset(100) && $0.leader.logEnd >= Offset(50) } && !starts.isEmpty)
+        await cluster.shutdown()
+    }
+
     @Test func followersHoldWhatIsAcknowledgedByAll() async throws {
         let cluster = try await Cluster()
         try await cluster.apply { _ in }

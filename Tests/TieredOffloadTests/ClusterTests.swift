@@ -5,6 +5,7 @@
 import ClusterMetadata
 import LogEngine
 import LogModel
+import NIOCore
 import ObjectStore
 import SimulationKit
 import Synchronization
@@ -62,6 +63,75 @@ import TieredOffload
         try await cluster.append(50, to: 4, "c")
         try await cluster.engine(4).settle()
         #expect(try await cluster.values(4).texts == texts(200, "a") + texts(20, "b") + texts(50, "c"))
+        await cluster.shutdown()
+    }
+
+    enum Meanwhile: CaseIterable { case leads, followsAnother, isWrittenTo, isLetGo }
+
+    /// What was learnt for the log as it was must not be done to the log as it is.
+    @Test(arguments: Meanwhile.allCases) func aLateAnswerFromTheTierChangesNothing(meanwhile: Meanwhile) async throws {
+        let cluster = try await TieredCluster()
+        try await cluster.append(100, to: 1, "a")
+        try await cluster.engine(1).settle()
+        let leader = cluster.log(1)
+        let start = leader.offsets.localStart
+        let rebuilt = try await cluster.engine(2).rebuildFollower(
+            cluster.partition,
+            from: LeaderLineage(
+                start: start, epoch: leader.leaderEpoch(at: start - 1) ?? .none, logStart: leader.offsets.logStart
+            ) { epoch in
+                switch meanwhile {
+                case .leads: try await cluster.elect(2, inSync: [1, 2, 3])
+                case .followsAnother: try await cluster.elect(3, inSync: [1, 2, 3])
+                case .isWrittenTo: try await cluster.append(1, to: 1, "b")
+                case .isLetGo:
+                    try await cluster.change { record in
+                        record.replicas = [BrokerID(1), BrokerID(3)]
+                        record.inSyncReplicas = record.replicas
+                    }
+                }
+                return try leader.endOffset(forEpoch: epoch)
+            })
+        #expect(rebuilt == nil)
+        if meanwhile == .isLetGo {
+            #expect(cluster.engine(2).log(for: cluster.partition) == nil)
+            return await cluster.shutdown()
+        }
+        #expect(cluster.log(2).offsets.logEnd >= Offset(300))
+        if meanwhile != .leads { try await cluster.elect(2, inSync: [1, 2, 3]) }
+        try await cluster.append(10, to: 2, "c")
+        let written = texts(100, "a") + (meanwhile == .isWrittenTo ? texts(1, "b") : []) + texts(10, "c")
+        #expect(try await cluster.values(2).texts == written)
+        await cluster.shutdown()
+    }
+
+    /// Of the producer nothing is left on the volume of the replica that began from the tier.
+    @Test func aReplicaThatBeganFromTheTierKnowsItsProducers() async throws {
+        let cluster = try await TieredCluster()
+        func batch(_ number: Int32) throws -> RecordBatches {
+            let record = Record(timestamp: Timestamp(1_000), key: nil, value: ByteBuffer(string: "once-\(number)-xxx"))
+            return try RecordBatches(
+                verifying: RecordBatchBuilder.batch(of: [record], producerID: 77, producerEpoch: 3, baseSequence: number))
+        }
+        for number in 0..<4 as Range<Int32> {
+            try await cluster.log(1).append(try batch(number), acks: .all, epoch: nil).durable.wait()
+        }
+        try await cluster.append(100, to: 1, "a")
+        try await cluster.engine(1).settle()
+        try await cluster.start(4)
+        try await cluster.change { record in
+            record.replicas.append(BrokerID(4))
+            record.addingReplicas = [BrokerID(4)]
+        }
+        try await eventually("the new replica joins") { cluster.assignment.inSyncReplicas.contains(BrokerID(4)) }
+        #expect(cluster.log(4).offsets.localStart > Offset(4))
+        for id in [Int32(1), 2, 3] { await cluster.stop(id) }
+        try await cluster.elect(4, inSync: [4])
+        let again = try cluster.log(4).append(try batch(3), acks: .all, epoch: nil)
+        #expect(again.isDuplicate && again.range == Offset(3)..<Offset(4))
+        #expect(throws: LogError.self) { try cluster.log(4).append(try batch(5), acks: .all, epoch: nil) }
+        let next = try cluster.log(4).append(try batch(4), acks: .all, epoch: nil)
+        #expect(!next.isDuplicate)
         await cluster.shutdown()
     }
 

@@ -26,6 +26,9 @@ private struct NobodyElse: InSyncReplicaStore, ReplicaFetcher {
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
         throw Alone()
     }
+    func endOffset(
+        forEpoch epoch: LeaderEpoch, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> EpochEndOffset? { throw Alone() }
 }
 
 /// Gives every partition segments of a few kilobytes and no local retention, so that the cases' records go up while they are written and

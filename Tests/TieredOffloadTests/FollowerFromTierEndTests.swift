@@ -24,7 +24,7 @@ import TieredOffload
 
         var leaderTierEnd: TieredEngine.LeaderTierEnd?
         if fromTierEnd {
-            leaderTierEnd = { @Sendable _, _, _ in leader.log.offsets.latestTiered.map { $0 + 1 } }
+            leaderTierEnd = { @Sendable _, _, _ in leader.log.offsets.latestTiered.map { leader.lineage(start: $0 + 1) } }
         }
         let follower = try await bench.start(
             2, leader: 1, replicas: [1, 2], configuration: configuration, inSync: [1], leaderTierEnd: leaderTierEnd)

@@ -123,7 +123,7 @@ import TieredOffload
         try await first.engine.settle()
         try await bench.apply(first, leader: 1, epoch: 5, replicas: [1, 2])
         let second = try await bench.start(2, leader: 1, epoch: 5, replicas: [1, 2])
-        let start = try await second.engine.rebuildFollower(bench.partition, leaderLocalStart: first.log.offsets.localStart)
+        let start = try await second.engine.rebuildFollower(bench.partition, from: first.lineage())
         #expect(start == Offset(50))
         #expect(second.log.offsets.logStart == .zero)
         #expect(
@@ -138,11 +138,46 @@ import TieredOffload
         await second.engine.shutdown()
     }
 
+    /// The leader before uploaded a segment of which the log, after an unclean election, has the beginning alone.
+    @Test func aFollowerBeginsWhereItsLeadersLogLeavesTheSegment() async throws {
+        let bench = TierBench()
+        let first = try await bench.start(1, leader: 1, replicas: [1, 2])
+        let second = try await bench.start(2, leader: 1, replicas: [1, 2])
+        try await first.fill(batches: 5, seals: false)
+        try await first.copyAll(to: second)
+        try second.tailLog.content.seal()
+        try await first.fill(batches: 5)
+        try await first.engine.settle()
+        await first.engine.shutdown()
+        try await bench.apply(second, leader: 2, epoch: 2, replicas: [2, 3], inSync: [2])
+        try await second.fill(batches: 2)
+        try await second.fill(batches: 1, seals: false)
+        try await second.engine.settle()
+        #expect(second.log.offsets.latestTiered == Offset(34) && second.log.offsets.localStart == Offset(35))
+        let third = try await bench.start(3, leader: 2, epoch: 2, replicas: [2, 3], inSync: [2])
+
+        // At the leader's volume: its own last segment. And as if the volume began earlier: where the first one's segment is left.
+        #expect(try await third.engine.rebuildFollower(bench.partition, from: second.lineage()) == Offset(35))
+        #expect(
+            try await third.engine.rebuildFollower(bench.partition, from: second.lineage(start: Offset(10))) == Offset(25))
+        #expect(third.tailLog.epochHistory == [EpochStart(epoch: LeaderEpoch(1), startOffset: .zero)])
+        // No snapshot lies there: it is what the batches up to there tell.
+        let snapshot = try #require(third.tailLog.content.state.withLock { $0.producerSnapshot })
+        let producer = try #require(ProducerSnapshot.decode(ByteBuffer(bytes: snapshot))?[9])
+        #expect(producer.batches.last?.lastSequence == 24 && producer.batches.last?.lastOffset == Offset(24))
+        await second.engine.shutdown()
+        await third.engine.shutdown()
+    }
+
     @Test func aFollowerWaitsForASegmentThatIsNotThere() async throws {
         let bench = TierBench()
         let broker = try await bench.start(2, leader: 1, replicas: [1, 2])
         #expect(
-            await failure { _ = try await broker.engine.rebuildFollower(bench.partition, leaderLocalStart: Offset(10)) }
+            await failure {
+                _ = try await broker.engine.rebuildFollower(
+                    bench.partition,
+                    from: LeaderLineage(start: Offset(10), epoch: LeaderEpoch(1), logStart: .zero) { _ in nil })
+            }
                 == .notAvailable)
         await broker.engine.shutdown()
     }

@@ -29,7 +29,7 @@ final class TailEngine: LogEngine {
                 held[assignment.partition] = nil
                 return nil
             }
-            let log = held[assignment.partition] ?? TailLog(assignment, storage.content(assignment.partition))
+            let log = held[assignment.partition] ?? TailLog(assignment, storage.content(assignment.partition), broker)
             held[assignment.partition] = log
             return log
         }
@@ -152,10 +152,12 @@ final class TailContent: Sendable {
 final class TailLog: PartitionLog, SealedSegmentSource {
     let partition: PartitionID
     let content: TailContent
+    let broker: BrokerID
     private let role: Mutex<(assignment: PartitionAssignment, listener: (@Sendable (any PartitionLog) -> Void)?, isManaged: Bool)>
 
-    init(_ assignment: PartitionAssignment, _ content: TailContent) {
+    init(_ assignment: PartitionAssignment, _ content: TailContent, _ broker: BrokerID) {
         partition = assignment.partition
+        self.broker = broker
         self.content = content
         role = Mutex((assignment, nil, false))
     }
@@ -270,11 +272,23 @@ final class TailLog: PartitionLog, SealedSegmentSource {
     func raiseLogStart(to offset: Offset) async throws { content.state.withLock { $0.logStart = max($0.logStart, offset) } }
     var epochHistory: [EpochStart] { content.state.withLock { $0.epochs.entries } }
 
-    func restart(at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?) async throws {
+    var followerPosition: FollowerPosition? {
+        let assignment = assignment
+        guard assignment.leader != broker else { return nil }
+        return content.state.withLock { state in
+            FollowerPosition(leaderEpoch: assignment.leaderEpoch, logEnd: state.end, lastEpoch: state.epochs.latest?.epoch ?? .none)
+        }
+    }
+
+    func restart(
+        at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?, ifStill position: FollowerPosition
+    ) async throws -> Bool {
+        guard followerPosition == position else { return false }
         content.state.withLock { state in
             state = TailContent.State(
                 segments: [TailContent.Segment(base: offset)], logStart: logStart, epochs: EpochHistory(epochs),
                 producerSnapshot: producerSnapshot)
         }
+        return true
     }
 }

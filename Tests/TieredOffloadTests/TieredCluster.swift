@@ -92,7 +92,16 @@ private final class DirectFetcher: ReplicaFetcher {
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
         guard let log = engines(leader)?.log(for: partition) else { throw Unreachable() }
         let offsets = log.offsets
-        return LeaderOffsets(logStart: offsets.logStart, localStart: offsets.localStart, logEnd: offsets.logEnd)
+        return LeaderOffsets(
+            logStart: offsets.logStart, localStart: offsets.localStart, logEnd: offsets.logEnd,
+            epochBeforeLocalStart: offsets.localStart > .zero ? log.leaderEpoch(at: offsets.localStart - 1) ?? .none : .none)
+    }
+
+    func endOffset(
+        forEpoch epoch: LeaderEpoch, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> EpochEndOffset? {
+        guard let log = engines(leader)?.log(for: partition) else { throw Unreachable() }
+        return try log.endOffset(forEpoch: epoch)
     }
 }
 
@@ -146,9 +155,11 @@ final class TieredCluster: Sendable {
         let engine = TieredEngine(
             brokerID: broker, tail: tail, store: store, metadata: metadata, environment: .system, settings: tiered,
             logger: Logger(label: "tier", factory: { _ in SwiftLogNoOpLogHandler() }))
-        tail.setTierBootstrap { [weak engine] log, leader in
-            _ = try await engine?.rebuildFollower(
-                log.partition, leaderLocalStart: leader.localStart, leaderLogStart: leader.logStart)
+        tail.setTierBootstrap { [weak engine] log, start in
+            let lineage = LeaderLineage(
+                start: start.leader.localStart, epoch: start.leader.epochBeforeLocalStart, logStart: start.leader.logStart,
+                endOffset: start.endOffset)
+            return try await engine?.rebuildFollower(log.partition, from: lineage, ifStill: start.position) != nil
         }
         try await engine.start()
         brokers.withLock { $0[broker] = Broker(engine: engine, fetcher: fetcher) }

@@ -5,6 +5,7 @@
 internal import ClusterMetadata
 internal import InMemoryLog
 internal import LogEngine
+internal import LogModel
 internal import Logging
 internal import Metering
 internal import ObjectStore
@@ -132,15 +133,20 @@ struct EngineAssembly {
         var leaderTierEnd: TieredEngine.LeaderTierEnd?
         if configuration.followerFetchesFromTierEnd {
             leaderTierEnd = { @Sendable partition, leader, epoch in
-                try await fetcher.tierEnd(of: partition, from: leader, leaderEpoch: epoch)
+                guard let last = try await fetcher.lastTiered(of: partition, from: leader, leaderEpoch: epoch) else { return nil }
+                return LeaderLineage(start: last.offset + 1, epoch: last.leaderEpoch, logStart: nil) { asked in
+                    try await fetcher.endOffset(forEpoch: asked, of: partition, from: leader, leaderEpoch: epoch)
+                }
             }
         }
         let engine = TieredEngine(
             brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment,
             settings: settings, leaderTierEnd: leaderTierEnd, logger: logger)
-        tail.setTierBootstrap { [weak engine] log, leader in
-            _ = try await engine?.rebuildFollower(
-                log.partition, leaderLocalStart: leader.localStart, leaderLogStart: leader.logStart)
+        tail.setTierBootstrap { [weak engine] log, start in
+            let lineage = LeaderLineage(
+                start: start.leader.localStart, epoch: start.leader.epochBeforeLocalStart, logStart: start.leader.logStart,
+                endOffset: start.endOffset)
+            return try await engine?.rebuildFollower(log.partition, from: lineage, ifStill: start.position) != nil
         }
         return engine
     }

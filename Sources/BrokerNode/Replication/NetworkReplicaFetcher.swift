@@ -11,7 +11,8 @@ internal import ReplicatedLog
 internal import RuntimeEnvironment
 internal import Synchronization
 
-/// Followers' questions to leaders as Kafka's own requests: Fetch 16 with topic ids and the replica's state (KIP-903), and ListOffsets.
+/// Followers' questions to leaders as Kafka's own requests: Fetch 16 with topic ids and the replica's state (KIP-903), ListOffsets,
+/// OffsetForLeaderEpoch.
 struct NetworkReplicaFetcher: ReplicaFetcher {
     struct Failure: Error, CustomStringConvertible {
         var description: String
@@ -19,6 +20,7 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
 
     private static let fetchVersion: Int16 = 16
     private static let listOffsetsVersion: Int16 = 9
+    private static let endOffsetVersion: Int16 = 4
     private static let correlation = Atomic<Int32>(0)
 
     let brokerID: BrokerID
@@ -101,22 +103,55 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
     private static func channel(_ lane: Int, _ leader: BrokerID) -> String { "fetch-\(leader)-\(lane)" }
 
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets {
-        let start = try await offset(-2, of: partition, from: leader, leaderEpoch: leaderEpoch)
-        let localStart = try await offset(-4, of: partition, from: leader, leaderEpoch: leaderEpoch)
-        let end = try await offset(-1, of: partition, from: leader, leaderEpoch: leaderEpoch)
-        return LeaderOffsets(logStart: start, localStart: localStart, logEnd: end)
+        let start = try await offset(-2, of: partition, from: leader, leaderEpoch: leaderEpoch).offset
+        let local = try await offset(-4, of: partition, from: leader, leaderEpoch: leaderEpoch)
+        let end = try await offset(-1, of: partition, from: leader, leaderEpoch: leaderEpoch).offset
+        var offsets = LeaderOffsets(logStart: start, localStart: local.offset, logEnd: end)
+        guard local.offset > start, local.leaderEpoch > .none else { return offsets }
+        // As Kafka finds it: the record before the local start is of the epoch there, unless that one begins there.
+        let before = LeaderEpoch(local.leaderEpoch.rawValue - 1)
+        let earlier = try await endOffset(forEpoch: before, of: partition, from: leader, leaderEpoch: leaderEpoch)
+        if let earlier, earlier.endOffset >= local.offset {
+            offsets.epochBeforeLocalStart = earlier.epoch
+        } else {
+            offsets.epochBeforeLocalStart = local.leaderEpoch
+        }
+        return offsets
     }
 
-    /// Exclusive end of what the leader knows to be in the object store (KIP-1005); nil if there is nothing.
-    func tierEnd(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> Offset? {
+    /// The last record that the leader knows to be in the object store (KIP-1005); nil if there is nothing.
+    func lastTiered(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> TimestampedOffset? {
         let last = try await offset(-5, of: partition, from: leader, leaderEpoch: leaderEpoch)
-        return last >= .zero ? last + 1 : nil
+        return last.offset >= .zero ? last : nil
+    }
+
+    func endOffset(
+        forEpoch epoch: LeaderEpoch, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> EpochEndOffset? {
+        guard epoch >= LeaderEpoch(0) else { return nil }
+        let request = OffsetForLeaderEpochRequest(
+            replicaId: brokerID.rawValue,
+            topics: [
+                .init(
+                    topic: partition.topic,
+                    partitions: [
+                        .init(
+                            partition: partition.partition, currentLeaderEpoch: leaderEpoch.rawValue, leaderEpoch: epoch.rawValue)
+                    ])
+            ])
+        let answer = try await call(request, version: Self.endOffsetVersion, leader: leader, channel: "offsets", wait: .zero)
+        guard let data = answer.topics.first?.partitions.first, data.errorCode == .none else {
+            let code = answer.topics.first?.partitions.first?.errorCode.name ?? "no answer"
+            throw Failure(description: "broker \(leader) does not tell where epoch \(epoch) of \(partition) ended: \(code)")
+        }
+        guard data.leaderEpoch >= 0, data.endOffset >= 0 else { return nil }
+        return EpochEndOffset(epoch: LeaderEpoch(data.leaderEpoch), endOffset: Offset(data.endOffset))
     }
 
     /// - Parameter timestamp: ListOffsets' own: -1 latest, -2 earliest, -4 earliest on the leader's volume, -5 last in the tier.
     func offset(
         _ timestamp: Int64, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
-    ) async throws -> Offset {
+    ) async throws -> TimestampedOffset {
         let request = ListOffsetsRequest(
             replicaId: brokerID.rawValue,
             topics: [
@@ -131,7 +166,8 @@ struct NetworkReplicaFetcher: ReplicaFetcher {
             let code = answer.topics.first?.partitions.first?.errorCode.name ?? "no answer"
             throw Failure(description: "broker \(leader) does not tell the offsets of \(partition): \(code)")
         }
-        return Offset(data.offset)
+        return TimestampedOffset(
+            offset: Offset(data.offset), timestamp: Timestamp(data.timestamp), leaderEpoch: LeaderEpoch(data.leaderEpoch))
     }
 
     private func call<Request: KafkaRequest>(

@@ -27,7 +27,12 @@ extension SegmentedLog {
         }
         guard offset > segments[0].baseOffset else {
             let epochs = EpochHistory(self.epochs.entries.filter { $0.startOffset < offset })
-            try restart(at: offset, logStart: min(logStart, offset), epochs: epochs, producerSnapshot: nil)
+            // Where the log begins it is the snapshot alone that knows who wrote before.
+            let path = "\(directory)/\(SegmentFileKind.producerSnapshot.name(offset))"
+            let snapshot = offset == segments[0].baseOffset ? try? disk.readFile(path) : nil
+            try restart(
+                at: offset, logStart: min(logStart, offset), epochs: epochs,
+                producerSnapshot: snapshot.flatMap { ProducerSnapshot.decode($0) == nil ? nil : $0 })
             return offset
         }
         let index = max(0, segments.partitioningIndex { $0.baseOffset >= offset } - 1)

@@ -19,7 +19,7 @@ enum FollowStep: Sendable, Hashable {
     case pause
     /// The log must begin anew where the leader's does.
     case startAnew
-    /// The leader's log begins in the tier.
+    /// The leader's log begins in the tier, or this one would have to be cut to where the tier alone knows its producers.
     case bootstrapFromTier
     /// No longer a follower of this leader.
     case stop
@@ -67,7 +67,9 @@ extension ReplicatedPartition {
         if let failure = response.failure { return step(after: failure) }
         if let diverging = response.divergingEpoch {
             let before = (log.logEnd, log.epochs)
-            try truncate(to: diverging)
+            let end = commonEnd(diverging)
+            if mustBootstrap(toEndAt: end) { return .bootstrapFromTier }
+            try cut(to: end)
             // A leader that says again what was carried out already is not asked without a pause.
             return (log.logEnd, log.epochs) == before ? .pause : .goOn(gotData: false)
         }
@@ -85,7 +87,7 @@ extension ReplicatedPartition {
     }
 
     /// KIP-279: to the end of the leader's epoch, or of our own largest epoch not above it, whichever is lower.
-    private func truncate(to diverging: EpochEndOffset) throws(SegmentError) {
+    private func commonEnd(_ diverging: EpochEndOffset) -> Offset {
         let epochs = log.epochs
         var end = min(diverging.endOffset, log.logEnd)
         if let own = epochs.endOffset(for: diverging.epoch, logEnd: log.logEnd) {
@@ -93,7 +95,12 @@ extension ReplicatedPartition {
         } else if diverging.epoch < epochs.entries.first?.epoch ?? .none {
             end = min(end, epochs.entries[0].startOffset)
         }
-        try cut(to: end)
+        return end
+    }
+
+    /// Below its beginning on the volume a log cannot be cut without losing sight of its producers: the tier has them.
+    private func mustBootstrap(toEndAt end: Offset) -> Bool {
+        end < log.localStart && log.logStart < log.localStart && context.tierBootstrap.withLock { $0 } != nil
     }
 
     func cut(to end: Offset) throws(SegmentError) {
@@ -157,24 +164,25 @@ extension ReplicatedPartition {
 
     /// Begins anew within what the leader has. On the volume's writer.
     ///
-    /// - Returns: False if there was no need to.
-    func startAnew(within leader: LeaderOffsets, epoch: LeaderEpoch) throws(SegmentError) -> Bool {
+    /// - Returns: What to do next: a pause if there was no need to.
+    func startAnew(within leader: LeaderOffsets, epoch: LeaderEpoch) throws(SegmentError) -> FollowStep {
         let isCurrent = state.withLock { state in
             guard case .follower(let following) = state.role else { return false }
             return following.leaderEpoch == epoch
         }
-        guard isCurrent else { return false }
+        guard isCurrent else { return .stop }
         if leader.logEnd < log.logEnd, leader.logEnd >= log.logStart {
+            if mustBootstrap(toEndAt: leader.logEnd) { return .bootstrapFromTier }
             try cut(to: leader.logEnd)
-            return true
+            return .goOn(gotData: false)
         }
-        guard log.logEnd < leader.logStart || log.logEnd > leader.logEnd else { return false }
+        guard log.logEnd < leader.logStart || log.logEnd > leader.logEnd else { return .pause }
         context.logger.info(
             "log begun anew",
             metadata: ["partition": "\(partition)", "at": "\(leader.logStart)", "instead of": "\(log.logStart)..\(log.logEnd)"])
         state.withLock { $0.highWatermark = leader.logStart }
         try log.restart(at: leader.logStart, logStart: leader.logStart, epochs: EpochHistory(), producerSnapshot: nil)
         try context.registry.lowerCheckpoints(of: self)
-        return true
+        return .goOn(gotData: false)
     }
 }

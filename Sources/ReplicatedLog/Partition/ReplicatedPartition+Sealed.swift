@@ -38,15 +38,29 @@ extension ReplicatedPartition: SealedSegmentSource {
 
     public var epochHistory: [EpochStart] { log.epochs.entries }
 
-    public func restart(at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?) async throws {
-        try await onWriter { () throws(SegmentError) in
+    public var followerPosition: FollowerPosition? {
+        let epoch = state.withLock { state -> LeaderEpoch? in
+            guard case .follower(let following) = state.role else { return nil }
+            return following.leaderEpoch
+        }
+        return epoch.map { FollowerPosition(leaderEpoch: $0, logEnd: log.logEnd, lastEpoch: log.epochs.latest?.epoch ?? .none) }
+    }
+
+    public func restart(
+        at offset: Offset, logStart: Offset, epochs: [EpochStart], producerSnapshot: [UInt8]?, ifStill position: FollowerPosition
+    ) async throws -> Bool {
+        let isDone = try await onWriter { () throws(SegmentError) in
+            // Roles change and logs are cut here too: what holds now holds to the end.
+            guard self.followerPosition == position else { return false }
             self.state.withLock { $0.highWatermark = offset }
             try self.log.restart(
                 at: offset, logStart: logStart, epochs: EpochHistory(epochs),
                 producerSnapshot: producerSnapshot.map { ByteBuffer(bytes: $0) })
             try self.context.registry.storeLogStarts(self.volume)
             try self.context.registry.lowerCheckpoints(of: self)
+            return true
         }
-        tellProgress()
+        if isDone { tellProgress() }
+        return isDone
     }
 }

@@ -150,10 +150,14 @@ extension LeaderFetcher {
         do {
             let epoch = answer.request.currentLeaderEpoch
             let offsets = try await context.fetcher.offsets(of: partition.partition, from: leader, leaderEpoch: epoch)
-            let hasBegun = try await partition.onWriter { () throws(SegmentError) in
+            let step = try await partition.onWriter { () throws(SegmentError) in
                 try partition.startAnew(within: offsets, epoch: epoch)
             }
-            if !hasBegun { pause(partition) }
+            switch step {
+            case .bootstrapFromTier: await bootstrap(answer)
+            case .goOn: break
+            default: pause(partition)
+            }
         } catch {
             context.logger.warning(
                 "follower cannot begin anew", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
@@ -164,14 +168,24 @@ extension LeaderFetcher {
     private func bootstrap(_ answer: FetchedAnswer) async {
         let partition = answer.partition
         guard let bootstrap = context.tierBootstrap.withLock({ $0 }) else { return pause(partition) }
+        let request = answer.request
         do {
             let offsets = try await context.fetcher.offsets(
-                of: partition.partition, from: leader, leaderEpoch: answer.request.currentLeaderEpoch)
-            try await bootstrap(partition, offsets)
+                of: partition.partition, from: leader, leaderEpoch: request.currentLeaderEpoch)
+            let start = TierStart(
+                leader: offsets,
+                position: FollowerPosition(
+                    leaderEpoch: request.currentLeaderEpoch, logEnd: request.fetchOffset, lastEpoch: request.lastFetchedEpoch)
+            ) { [context, leader] epoch in
+                try await context.fetcher.endOffset(
+                    forEpoch: epoch, of: partition.partition, from: leader, leaderEpoch: request.currentLeaderEpoch)
+            }
+            guard try await bootstrap(partition, start) else { return pause(partition) }
         } catch {
             context.logger.warning(
                 "follower cannot begin at the tier's end", metadata: ["partition": "\(partition.partition)", "error": "\(error)"])
-            pause(partition)
+            // It takes the leader, the metadata and the store: one that is away is not back in a moment.
+            pause(partition, for: context.settings.replicaFetchBackoff)
         }
     }
 }

@@ -4,6 +4,7 @@
 
 public import LogEngine
 public import LogModel
+public import LogSegments
 public import NIOCore
 
 /// What a follower asks of one partition's leader.
@@ -60,11 +61,32 @@ public struct LeaderOffsets: Sendable, Hashable {
     /// Lowest on the leader's volume.
     public var localStart: Offset
     public var logEnd: Offset
+    /// Of the record before ``localStart``; ``LeaderEpoch/none`` if the log has none there.
+    public var epochBeforeLocalStart: LeaderEpoch
 
-    public init(logStart: Offset, localStart: Offset, logEnd: Offset) {
+    public init(logStart: Offset, localStart: Offset, logEnd: Offset, epochBeforeLocalStart: LeaderEpoch = .none) {
         self.logStart = logStart
         self.localStart = localStart
         self.logEnd = logEnd
+        self.epochBeforeLocalStart = epochBeforeLocalStart
+    }
+}
+
+/// What a follower that is to begin from the tier knows of its leader, and asks it.
+public struct TierStart: Sendable {
+    public var leader: LeaderOffsets
+    /// Where the follower was when it learnt that it has to.
+    public var position: FollowerPosition
+    /// ``ReplicaFetcher/endOffset(forEpoch:of:from:leaderEpoch:)`` of the leader.
+    public var endOffset: @Sendable (LeaderEpoch) async throws -> EpochEndOffset?
+
+    public init(
+        leader: LeaderOffsets, position: FollowerPosition,
+        endOffset: @escaping @Sendable (LeaderEpoch) async throws -> EpochEndOffset?
+    ) {
+        self.leader = leader
+        self.position = position
+        self.endOffset = endOffset
     }
 }
 
@@ -85,6 +107,11 @@ public protocol ReplicaFetcher: Sendable {
 
     /// The ends of the leader's log.
     func offsets(of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch) async throws -> LeaderOffsets
+
+    /// Where `epoch`, or the largest below it, ends in the leader's log (OffsetForLeaderEpoch); nil if the leader knows none.
+    func endOffset(
+        forEpoch epoch: LeaderEpoch, of partition: PartitionID, from leader: BrokerID, leaderEpoch: LeaderEpoch
+    ) async throws -> EpochEndOffset?
 }
 
 extension ReplicaFetcher {

@@ -22,8 +22,8 @@ public final class TieredEngine: LogEngine {
         var isStopped = false
     }
 
-    /// Asks a partition's leader how far its tier reaches (ListOffsets -5): exclusive; nil if there is nothing.
-    public typealias LeaderTierEnd = @Sendable (PartitionID, BrokerID, LeaderEpoch) async throws -> Offset?
+    /// Asks a partition's leader how far its tier reaches (ListOffsets -5); nil if there is nothing.
+    public typealias LeaderTierEnd = @Sendable (PartitionID, BrokerID, LeaderEpoch) async throws -> LeaderLineage?
 
     public let name = "tiered"
     let tail: any LogEngine
