@@ -15,6 +15,8 @@ public struct DiskError: Error, Sendable, CustomStringConvertible {
         case inputOutput
         /// The file is shorter than what was asked for.
         case endOfFile
+        /// Somebody else has locked the file.
+        case inUse
         case other
     }
 
@@ -41,6 +43,7 @@ public struct DiskError: Error, Sendable, CustomStringConvertible {
             case .permissionDenied: "permission denied"
             case .inputOutput: "input/output error"
             case .endOfFile: "the file ends before the bytes asked for"
+            case .inUse: "in use by another process"
             case .other: Self.systemMessage(errno)
             }
         return "\(operation) \(path): \(reason)"
@@ -87,6 +90,11 @@ public protocol DiskFile: AnyObject, Sendable {
     func synchronize() throws(DiskError)
     /// Bytes allocated on the medium (`st_blocks` × 512), summed over copies where the disk keeps several.
     func allocatedBytes() throws(DiskError) -> Int64
+    /// Keeps the file for this opening of it alone (`flock`) until it is closed or the process ends. A file system that knows no locks
+    /// lets everybody.
+    ///
+    /// - Throws: ``DiskError/Code/inUse`` at once if another has it.
+    func lock() throws(DiskError)
     /// Further calls fail. Closing twice is allowed.
     func close()
 }
@@ -166,6 +174,9 @@ extension Disk {
 }
 
 extension DiskFile {
+    /// For files that no second opening can reach.
+    public func lock() throws(DiskError) {}
+
     public func writeUncached(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) { try write(buffers, at: offset) }
 
     public func writeDropping(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) { try write(buffers, at: offset) }

@@ -74,6 +74,7 @@ private final class MeteredFile: DiskFile {
     }
     func truncate(to length: Int64) throws(DiskError) { try file.truncate(to: length) }
     func reserve(_ length: Int64) throws(DiskError) { try file.reserve(length) }
+    func lock() throws(DiskError) { try file.lock() }
     func close() { file.close() }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(DiskError) {

@@ -142,6 +142,20 @@ public final class PosixFile: DiskFile {
         }
     }
 
+    public func lock() throws(DiskError) {
+        try using("flock") { () throws(DiskError) in
+            do throws(DiskError) {
+                _ = try systemCall("flock", path) { flock(number, LOCK_EX | LOCK_NB) }
+            } catch {
+                switch error.errno {
+                case EWOULDBLOCK: throw DiskError(code: .inUse, operation: "flock", path: path, errno: error.errno)
+                case ENOLCK, EOPNOTSUPP, ENOSYS, EINVAL: return
+                default: throw error
+                }
+            }
+        }
+    }
+
     public func close() {
         let closeNow = state.withLock { state in
             defer { state.isClosed = true }

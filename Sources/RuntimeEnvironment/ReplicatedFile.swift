@@ -80,6 +80,11 @@ final class ReplicatedFile: DiskFile {
         try disk.onAllAtOnce { (copy, _) throws(DiskError) in try self.file(copy).synchronize() }
     }
 
+    func lock() throws(DiskError) {
+        // In one order, so that of two who race for them one gets all. A copy that somebody else has is not a sick one.
+        for copy in disk.health.healthy { try file(copy).lock() }
+    }
+
     func close() {
         let open = files.withLock { files in
             defer { files = files.map { _ in nil } }

@@ -92,10 +92,22 @@ final class SimulatedFile: DiskFile {
         try with("sync") { state throws(DiskError) in if !state.liesAboutSync { inode.synced() } }
     }
 
+    func lock() throws(DiskError) {
+        try with("lock") { _ throws(DiskError) in
+            guard inode.locker == nil || inode.locker == ObjectIdentifier(self) else {
+                throw SimulatedDisk.failure(.inUse, "lock", path)
+            }
+            inode.locker = ObjectIdentifier(self)
+        }
+    }
+
     func close() {
         guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         // After a crash there is nothing to close.
-        try? medium.with(mount, "close", path) { state throws(DiskError) in state.closed(inode) }
+        try? medium.with(mount, "close", path) { state throws(DiskError) in
+            if inode.locker == ObjectIdentifier(self) { inode.locker = nil }
+            state.closed(inode)
+        }
     }
 
     private func withWritable(_ operation: String, _ body: (inout SimulatedMedium.State) throws(DiskError) -> Void)

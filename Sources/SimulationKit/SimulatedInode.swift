@@ -40,6 +40,8 @@ final class SimulatedInode: @unchecked Sendable {
     private(set) var changes: [Change] = []
     var links = 0
     var handles = 0
+    /// The opening that has it locked.
+    var locker: ObjectIdentifier?
 
     static func pageCount(_ length: Int) -> Int { (length + pageSize - 1) / pageSize }
 

@@ -74,7 +74,7 @@ final class SimulatedMedium: Sendable {
             if crash == .powerCut { state.tree.losePower(randomness) }
             var seen: Set<ObjectIdentifier> = []
             let files = state.tree.files(below: state.tree.root)
-            for inode in files { (inode.links, inode.handles) = (0, 0) }
+            for inode in files { (inode.links, inode.handles, inode.locker) = (0, 0, nil) }
             state.usedPages = 0
             for inode in files {
                 inode.links += 1

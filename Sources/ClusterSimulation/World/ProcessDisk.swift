@@ -110,6 +110,11 @@ private final class ProcessFile: DiskFile {
         try base.synchronize()
     }
 
+    func lock() throws(DiskError) {
+        try process.callsDisk("lock", path)
+        try base.lock()
+    }
+
     func allocatedBytes() throws(DiskError) -> Int64 { try base.allocatedBytes() }
 
     func close() {

@@ -63,6 +63,7 @@ private final class CountingFile: DiskFile {
     func allocatedBytes() throws(DiskError) -> Int64 { try file.allocatedBytes() }
     func truncate(to length: Int64) throws(DiskError) { try file.truncate(to: length) }
     func reserve(_ length: Int64) throws(DiskError) { try file.reserve(length) }
+    func lock() throws(DiskError) { try file.lock() }
     func close() { file.close() }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(DiskError) {

@@ -172,7 +172,7 @@ extension ObjectStoreError {
             case .noSpace: .noSpace
             case .permissionDenied: .forbidden
             case .endOfFile: .corrupt
-            case .alreadyExists, .inputOutput, .other: .other
+            case .alreadyExists, .inputOutput, .inUse, .other: .other
             }
         let reason = error.operation.isEmpty ? error.path : error.description
         self.init(code, "cannot \(what): \(reason)")
