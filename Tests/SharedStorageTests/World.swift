@@ -28,6 +28,8 @@ final class World: Sendable {
     let objects = MemoryObjectStore()
     let metadata: TrippingMetadataStore
     let registry = MemoryRegistry()
+    /// Of all brokers together.
+    let meters = Meters()
     let topic = TopicID(high: 7, low: 9)
     /// Brokers without disks: their WALs lie in the object store.
     let walsAreInObjects: Bool
@@ -54,7 +56,11 @@ final class World: Sendable {
         if let directory { try? FileManager.default.removeItem(atPath: directory) }
     }
 
+    /// What the names of a broker's rings begin with.
     static func walPath(_ broker: Int32) -> String { "broker-\(broker)/wal" }
+    static func ringPath(_ broker: Int32, epoch: Int64) -> String { "\(walPath(broker))-\(broker)-\(epoch).wal" }
+    /// Brokers whose volumes other brokers cannot reach.
+    let unreachable = Mutex<Set<Int32>>([])
     func disk(of broker: Int32) -> any Disk { disks.withLock { $0[broker]! } }
 
     func engine(
@@ -66,9 +72,12 @@ final class World: Sendable {
             brokerID: BrokerID(broker), brokerEpoch: BrokerEpoch(epoch),
             volume: walInObjects ?? walsAreInObjects
                 ? nil : .init(disk: disk(of: broker), path: Self.walPath(broker)),
-            volumeOf: { .init(disk: self.disk(of: $0.rawValue), path: Self.walPath($0.rawValue)) },
+            volumeOf: { [weak self] broker in
+                guard let self, !self.unreachable.withLock({ $0.contains(broker.rawValue) }) else { return nil }
+                return .init(disk: self.disk(of: broker.rawValue), path: Self.walPath(broker.rawValue))
+            },
             store: MortalObjectStore(base: objects, lifeline: lifeline),
-            metadataStore: MortalMetadataStore(base: metadata, lifeline: lifeline), environment: environment, meters: Meters(),
+            metadataStore: MortalMetadataStore(base: metadata, lifeline: lifeline), environment: environment, meters: meters,
             settings: settings, leaseHolds: lease, registry: registry)
         lifelines.withLock { $0[ObjectIdentifier(engine)] = lifeline }
         return engine

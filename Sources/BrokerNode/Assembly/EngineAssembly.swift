@@ -175,9 +175,10 @@ struct EngineAssembly {
             configuration.nodeID, specification: configuration.walIsInObjects ? nil : specification)
         let registration = registration
         return SharedStorageEngine(
-            brokerID: configuration.nodeID, brokerEpoch: registration.epoch, volume: own, volumeOf: { volumes.volume(of: $0) },
+            brokerID: configuration.nodeID, brokerEpoch: registration.epoch, volume: own, volumeOf: { await volumes.reach($0) },
             store: objectStore, metadataStore: store, environment: environment, meters: meters, settings: settings,
-            leaseHolds: { !registration.isFenced }, registry: PartitionOwnership(store: PartitionStateStore(store: store)))
+            leaseHolds: { !registration.isFenced }, registry: PartitionOwnership(store: PartitionStateStore(store: store)),
+            logger: logger)
     }
 }
 

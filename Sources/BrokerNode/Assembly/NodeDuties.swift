@@ -63,9 +63,18 @@ final class NodeDuties: Sendable {
 
     private func recover(_ recovery: RecoveryRecord) async {
         await retry("Recovery of a dead broker's data failed; trying again", ["broker": "\(recovery.broker)"]) {
-            try await self.volumes.learn(recovery.broker)
-            for engine in self.registry.engines {
-                try await engine.brokerDied(recovery.broker, epoch: recovery.epoch, assigned: true)
+            do {
+                try await self.volumes.learn(recovery.broker)
+                for engine in self.registry.engines {
+                    try await engine.brokerDied(recovery.broker, epoch: recovery.epoch, assigned: true)
+                }
+            } catch {
+                // Back, it waits for this one, and is nearer to its data.
+                guard recovery.broker != self.brokerID, self.cache.current.isLive(recovery.broker) else { throw error }
+                self.logger.notice(
+                    "A broker whose data cannot be recovered from here is back; it recovers them itself",
+                    metadata: ["broker": "\(recovery.broker)", "error": "\(error)"])
+                return try await self.operations.handBackRecovery(recovery)
             }
             try await self.operations.completeRecovery(recovery)
         } while: {

@@ -11,7 +11,8 @@ internal import Synchronization
 
 /// Where each broker's write-ahead log lies, kept in the metadata so that a survivor finds a dead broker's.
 final class WALVolumes: Sendable {
-    static let fileName = "ring.wal"
+    /// What the names of the files begin with, one for each run of a broker.
+    static let fileName = "ring"
 
     private let store: any MetadataStore
     private let openVolume: @Sendable (VolumeRequest, Meters) throws -> Volume
@@ -43,14 +44,18 @@ final class WALVolumes: Sendable {
         return volume
     }
 
-    /// Opens another broker's volume, so that ``volume(of:)`` knows it.
+    /// Opens another broker's volume, so that ``reach(_:)`` knows it.
     func learn(_ broker: BrokerID) async throws {
         guard known.withLock({ $0[broker] }) == nil, let stored = try await store.get(Self.key(broker)) else { return }
         let volume = try open(String(decoding: stored.value, as: UTF8.self))
         known.withLock { $0[broker] = volume }
     }
 
-    func volume(of broker: BrokerID) -> SharedStorageEngine.WALVolume? { known.withLock { $0[broker] } }
+    /// nil if the volume cannot be reached from here.
+    func reach(_ broker: BrokerID) async -> SharedStorageEngine.WALVolume? {
+        try? await learn(broker)
+        return known.withLock { $0[broker] }
+    }
 
     private func open(_ specification: String) throws -> SharedStorageEngine.WALVolume {
         let volume = try openVolume(VolumeRequest(specification: specification, classify: { _ in .wal }), meters)

@@ -124,4 +124,19 @@ extension MetadataOperations {
                 value: (), isVoid: current?.record != recovery)
         }
     }
+
+    /// The assignee cannot take over what the broker left, and the broker is back: it shall do so itself.
+    package func handBackRecovery(_ recovery: RecoveryRecord) async throws(MetadataOperationError) {
+        _ = try await retrying("handing back the recovery of broker \(recovery.broker)") {
+            let key = MetadataKey.recovery(of: recovery.broker)
+            let current = try await read(RecoveryRecord.self, key)
+            var next = recovery
+            next.assignee = recovery.broker
+            return Proposal(
+                transaction: Transaction(
+                    conditions: [current.map { .revision(key, $0.revision) } ?? .absent(key)],
+                    operations: [.put(key, RecordCoding.encode(next))]),
+                value: (), isVoid: current?.record != recovery)
+        }
+    }
 }

@@ -5,6 +5,7 @@
 internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
+internal import Logging
 internal import NIOCore
 internal import ObjectStore
 internal import RuntimeEnvironment
@@ -21,9 +22,25 @@ struct WALRecovery: Sendable {
     let worker: any Worker
     /// The recoverer's own right to commit, if it has one by now.
     let ownership: Transaction.Condition?
+    let logger: Logger
 
     /// Bytes of batches held at a time.
-    private static let chunkBytes = 64 << 20
+    private var chunkBytes: Int { Int(min(64 << 20, max(settings.logCacheBytes / 2, 1 << 20))) }
+
+    /// One reading of an ended run's log.
+    private struct Replay {
+        let dead: StreamWriter
+        let conditions: [Transaction.Condition]
+        /// These alone are looked at; nil for all.
+        var only: Set<StreamID>?
+        /// Until then the tails of other former owners are waited for.
+        let deadline: MonotonicInstant
+        var progress: [StreamID: Progress] = [:]
+        /// What cannot be brought now.
+        var left: [StreamID: LogError] = [:]
+
+        func isWanted(_ stream: StreamID) -> Bool { left[stream] == nil && only?.contains(stream) != false }
+    }
 
     /// Where one stream of the dead broker has got to.
     private struct Progress {
@@ -36,7 +53,10 @@ struct WALRecovery: Sendable {
     /// - Parameters:
     ///   - volume: Where the dead broker's ring lies, if its log is one; nil if that cannot be reached from here.
     ///   - epoch: The run that has ended, or a later one. A WAL opened by a run after that is left alone.
-    func recover(_ broker: BrokerID, upTo epoch: BrokerEpoch, volume: SharedStorageEngine.WALVolume?) async throws(LogError) {
+    /// - Returns: Streams whose last batches cannot be brought now, and why: noted in a ``LeftWAL``, all others being closed.
+    func recover(
+        _ broker: BrokerID, upTo epoch: BrokerEpoch, volume: SharedStorageEngine.WALVolume?
+    ) async throws(LogError) -> [StreamID: LogError] {
         let key = SharedKey.wal(broker)
         let writer = metadata.writer
         let fenced = try await metadata.update(key, as: WALOwnership.self) { current throws(LogError) in
@@ -50,36 +70,71 @@ struct WALRecovery: Sendable {
             return fenced
         }
         guard let fenced, fenced.state == .fenced, fenced.recoverer == writer.broker, fenced.recovererEpoch == writer.epoch else {
-            return
+            return [:]
         }
         let dead = StreamWriter(broker: broker, epoch: fenced.epoch)
         let claim = Transaction.Condition.value(key, SharedMetadata.encode(fenced))
-        let conditions = [claim] + (ownership.map { [$0] } ?? [])
-
-        let objects = try await replay(dead, fenced, volume, requiring: conditions)
-        try await closeStreams(of: dead, requiring: conditions)
+        var replay = Replay(
+            dead: dead, conditions: [claim] + (ownership.map { [$0] } ?? []), deadline: clock.now() + settings.openTimeout)
+        let first = fenced.isInObjects == true ? try await metadata.trimNumber(of: fenced) : nil
+        let objects = try await read(&replay, firstObject: first, volume)
+        try await closeStreams(&replay)
         var recovered = fenced
         recovered.state = .recovered
-        guard try await metadata.commit(Transaction(conditions: conditions, operations: [SharedMetadata.put(key, recovered)]))
-        else {
+        var operations = [SharedMetadata.put(key, recovered)]
+        if !replay.left.isEmpty {
+            let left = LeftWAL(
+                writer: dead, isInObjects: fenced.isInObjects, firstObject: first, streams: replay.left.keys.sorted(),
+                recoverer: writer)
+            operations.append(SharedMetadata.put(SharedKey.leftWAL(dead), left))
+        }
+        guard try await metadata.commit(Transaction(conditions: replay.conditions, operations: operations)) else {
             throw LogError(.notAvailable, "the recovery of broker \(broker)'s write-ahead log was taken over by another broker")
         }
-        await objects?.removeAll()
+        if replay.left.isEmpty { await objects?.removeAll() }
+        return replay.left
+    }
+
+    /// Tries again what ``recover(_:upTo:volume:)`` had to leave.
+    ///
+    /// - Parameter left: As this run has claimed it.
+    /// - Returns: What is left now. With the last stream the record goes.
+    func recoverLeft(
+        _ left: LeftWAL, key: String, volume: SharedStorageEngine.WALVolume?
+    ) async throws(LogError) -> [StreamID: LogError] {
+        let claim = Transaction.Condition.value(key, SharedMetadata.encode(left))
+        var replay = Replay(
+            dead: left.writer, conditions: [claim] + (ownership.map { [$0] } ?? []), only: Set(left.streams),
+            deadline: clock.now())
+        let objects = try await read(&replay, firstObject: left.firstObject, volume)
+        try await closeStreams(&replay)
+        let operation: Transaction.Operation
+        if replay.left.isEmpty {
+            operation = .delete(key)
+        } else {
+            var rest = left
+            rest.streams = replay.left.keys.sorted()
+            if rest == left { return replay.left }
+            operation = SharedMetadata.put(key, rest)
+        }
+        guard try await metadata.commit(Transaction(conditions: replay.conditions, operations: [operation])) else {
+            throw LogError(.notAvailable, "another broker brings what broker \(left.writer.broker)'s write-ahead log has left")
+        }
+        if replay.left.isEmpty { await objects?.removeAll() }
+        return replay.left
     }
 
     // MARK: Replay
 
+    /// - Parameter firstObject: Where the log begins if it lies in objects.
     /// - Returns: The reader of the log's objects, if it lies in objects.
-    private func replay(
-        _ dead: StreamWriter, _ wal: WALOwnership, _ volume: SharedStorageEngine.WALVolume?,
-        requiring conditions: [Transaction.Condition]
+    private func read(
+        _ replay: inout Replay, firstObject: Int64?, _ volume: SharedStorageEngine.WALVolume?
     ) async throws(LogError) -> ObjectWALReader? {
-        if wal.isInObjects == true {
-            let reader = ObjectWALReader(
-                store: store, clock: clock, broker: dead.broker, epoch: dead.epoch, from: try await metadata.trimNumber(of: wal))
-            try await commitAll(of: dead, requiring: conditions) { bytes throws(LogError) in
-                try await reader.nextRecords(bytesMax: bytes)
-            }
+        let dead = replay.dead
+        if let firstObject {
+            let reader = ObjectWALReader(store: store, clock: clock, broker: dead.broker, epoch: dead.epoch, from: firstObject)
+            try await commitAll(&replay) { bytes throws(LogError) in try await reader.nextRecords(bytesMax: bytes) }
             return reader
         }
         guard let volume else {
@@ -88,60 +143,53 @@ struct WALRecovery: Sendable {
                 "the volume with the write-ahead log of broker \(dead.broker) cannot be reached from broker \(metadata.writer.broker)"
             )
         }
-        try await replayRing(dead, disk: volume.disk, path: volume.path, requiring: conditions)
+        try await readRing(&replay, disk: volume.disk, path: RingFolder(volume, of: dead.broker).path(of: dead.epoch))
         return nil
     }
 
     private func commitAll(
-        of dead: StreamWriter, requiring conditions: [Transaction.Condition],
-        _ nextRecords: (Int) async throws(LogError) -> [WALReader.Record]
+        _ replay: inout Replay, _ nextRecords: (Int) async throws(LogError) -> [WALReader.Record]
     ) async throws(LogError) {
-        var progress: [StreamID: Progress] = [:]
         while true {
-            let records = try await nextRecords(Self.chunkBytes)
+            let records = try await nextRecords(chunkBytes)
             if records.isEmpty { return }
-            try await commit(records, of: dead, &progress, requiring: conditions)
+            try await commit(records, &replay)
         }
     }
 
-    private func replayRing(_ dead: StreamWriter, disk: any Disk, path: String, requiring conditions: [Transaction.Condition])
-        async throws(LogError)
-    {
+    private func readRing(_ replay: inout Replay, disk: any Disk, path: String) async throws(LogError) {
+        let dead = replay.dead
         let disk = await worker.run { WALReader.wholestCopy(of: disk, path: path) }
-        let header = try await worker.run { () throws(LogError) in try WriteAheadLog.readHeader(disk: disk, path: path) }
+        let header = try await worker.run { [logger] () throws(LogError) in
+            try WriteAheadLog.readHeader(disk: disk, path: path) { offset in
+                logger.error(
+                    "A header page of a write-ahead log is damaged; the other one serves",
+                    metadata: ["file": "\(path)", "offset": "\(offset)"])
+            }
+        }
         guard let header else {
             throw LogError(
                 .storageFailure,
                 "the write-ahead log \(path) of broker \(dead.broker) is missing; it may hold acknowledged batches: bring its volume back"
             )
         }
-        guard header.brokerID == dead.broker else {
+        guard header.brokerID == dead.broker, header.epoch == dead.epoch else {
             throw LogError(
                 .corruptLog,
-                "the write-ahead log \(path) belongs to broker \(header.brokerID), not to \(dead.broker); check wal.path")
-        }
-        // The run after the dead one had emptied the ring, which it does once all is committed, and died before it said so.
-        guard header.epoch <= dead.epoch else { return }
-        guard header.epoch == dead.epoch else {
-            throw LogError(
-                .corruptLog,
-                "the write-ahead log \(path) is from epoch \(header.epoch) of broker \(dead.broker), the metadata know \(dead.epoch): an old copy of its volume"
+                "the write-ahead log \(path) belongs to epoch \(header.epoch) of broker \(header.brokerID), not to epoch \(dead.epoch) of \(dead.broker); check wal.path"
             )
         }
         let reader = try await worker.run { () throws(LogError) in try WALReader(disk: disk, path: path, header: header) }
         defer { reader.close() }
-        try await commitAll(of: dead, requiring: conditions) { bytes throws(LogError) in
+        try await commitAll(&replay) { bytes throws(LogError) in
             try await worker.run { () throws(LogError) in try reader.nextRecords(bytesMax: bytes) }
         }
     }
 
-    private func commit(
-        _ records: [WALReader.Record], of dead: StreamWriter, _ progress: inout [StreamID: Progress],
-        requiring conditions: [Transaction.Condition]
-    ) async throws(LogError) {
+    private func commit(_ records: [WALReader.Record], _ replay: inout Replay) async throws(LogError) {
         // A stream's offsets may have gaps here where another broker had it meanwhile; each stretch is committed by itself.
         var stretches: [StreamID: [[WALReader.Record]]] = [:]
-        for record in records {
+        for record in records where replay.isWanted(record.header.stream) {
             if let last = stretches[record.header.stream]?.last?.last,
                 last.header.offsets.upperBound == record.header.offsets.lowerBound
             {
@@ -154,21 +202,22 @@ struct WALRecovery: Sendable {
         let rounds = stretches.values.reduce(0) { max($0, $1.count) }
         for round in 0..<rounds {
             var cuts: [UploadCut] = []
-            for (stream, parts) in stretches where round < parts.count {
-                if let cut = try await cut(stream, parts[round], of: dead, &progress) { cuts.append(cut) }
+            for (stream, parts) in stretches where round < parts.count && replay.isWanted(stream) {
+                if let cut = try await cut(stream, parts[round], &replay) { cuts.append(cut) }
             }
-            try await upload(cuts, of: dead, requiring: conditions)
+            try await upload(cuts, &replay)
         }
     }
 
     /// What of `records` is in no object and is `dead`'s to bring; nil if nothing.
     private func cut(
-        _ stream: StreamID, _ records: [WALReader.Record], of dead: StreamWriter, _ progress: inout [StreamID: Progress]
+        _ stream: StreamID, _ records: [WALReader.Record], _ replay: inout Replay
     ) async throws(LogError) -> UploadCut? {
+        let dead = replay.dead
         guard let current = try await metadata.stream(stream)?.value else { return nil }
         guard current.isOpen && current.owner == dead || current.tails.contains(where: { $0.writer == dead }) else { return nil }
         var state =
-            progress[stream]
+            replay.progress[stream]
             ?? Progress(
                 producers: ProducerStates(entries: current.producers), epochs: EpochHistory(current.epochs),
                 stateEnd: current.stateEnd)
@@ -178,10 +227,11 @@ struct WALRecovery: Sendable {
             do throws(RecordBatchError) {
                 batches = try RecordBatches(verifying: record.body)
             } catch {
-                throw LogError(
+                replay.left[stream] = LogError(
                     .corruptLog,
                     "stream \(stream) has a damaged batch at offset \(record.header.offsets.lowerBound) in the write-ahead log of broker \(dead.broker)",
                     cause: error)
+                return nil
             }
             for entry in batches.entries where entry.header.baseOffset >= state.stateEnd {
                 state.producers.record(entry.header)
@@ -195,7 +245,7 @@ struct WALRecovery: Sendable {
                     maxTimestamp: batches.maxTimestamp,
                     data: batches.buffer))
         }
-        progress[stream] = state
+        replay.progress[stream] = state
         guard let first = chunks.first, let last = chunks.last else { return nil }
         return UploadCut(
             stream: stream, start: first.start, end: last.end, chunks: chunks, producers: state.producers.entries,
@@ -203,27 +253,29 @@ struct WALRecovery: Sendable {
             bytes: chunks.reduce(0) { $0 + Int64($1.data.readableBytes) })
     }
 
-    /// Uploads until each cut is committed, or found to be needless. Other former owners' tails are waited for.
-    private func upload(_ cuts: [UploadCut], of dead: StreamWriter, requiring conditions: [Transaction.Condition])
-        async throws(LogError)
-    {
+    /// Uploads until each cut is committed, or found to be needless. Other former owners' tails are waited for, if not for ever.
+    private func upload(_ cuts: [UploadCut], _ replay: inout Replay) async throws(LogError) {
         var rest = cuts
-        let deadline = clock.now() + settings.openTimeout
         while !rest.isEmpty {
             let ready = try await ready(rest)
             if !ready.isEmpty {
-                let outcome = try await putter.upload(ready, from: dead, requiring: conditions).outcome
+                let outcome = try await putter.upload(ready, from: replay.dead, requiring: replay.conditions).outcome
                 guard outcome.stale.isEmpty else {
-                    throw LogError(.notAvailable, "a commit's answer was lost; the recovery of broker \(dead.broker) begins again")
+                    throw LogError(
+                        .notAvailable, "a commit's answer was lost; the recovery of broker \(replay.dead.broker) begins again")
                 }
                 let done = Set(ready.map(\.stream)).subtracting(outcome.early)
                 rest.removeAll { done.contains($0.stream) }
             }
             if rest.isEmpty { return }
-            guard clock.now() < deadline else {
-                throw LogError(
-                    .notAvailable,
-                    "\(rest.count) streams of broker \(dead.broker) wait for another former owner to upload its last batches")
+            guard clock.now() < replay.deadline else {
+                for cut in rest {
+                    replay.left[cut.stream] = LogError(
+                        .notAvailable,
+                        "stream \(cut.stream) waits for another former owner to upload its last batches, before offset \(cut.start)"
+                    )
+                }
+                return
             }
             try? await clock.sleep(for: .milliseconds(20))
         }
@@ -243,17 +295,20 @@ struct WALRecovery: Sendable {
 
     // MARK: Closing
 
-    /// Closes every stream that `dead` had open, at the end of what its WAL gave.
-    private func closeStreams(of dead: StreamWriter, requiring conditions: [Transaction.Condition]) async throws(LogError) {
+    /// Closes every stream that the run had open and that nothing is left of, at the end of what its WAL gave.
+    private func closeStreams(_ replay: inout Replay) async throws(LogError) {
+        let dead = replay.dead
         for (key, listed) in try await metadata.list(SharedKey.streams, as: StreamRecord.self) {
+            guard let stream = SharedKey.stream(of: key), replay.isWanted(stream) else { continue }
             if let tail = listed.value.tails.first(where: { $0.writer == dead }) {
-                throw LogError(
+                replay.left[stream] = LogError(
                     .corruptLog,
-                    "partition \(listed.value.topic)-\(key) lacks offsets \(tail.start) to \(tail.end): broker \(dead.broker) had announced them, its write-ahead log does not hold them"
+                    "partition \(listed.value.topic)-\(stream.partition) lacks offsets \(tail.start) to \(tail.end): broker \(dead.broker) had announced them, its write-ahead log does not hold them"
                 )
+                continue
             }
             guard listed.value.owner == dead, listed.value.isOpen else { continue }
-            try await metadata.update(key, as: StreamRecord.self, alsoRequiring: conditions) { current throws(LogError) in
+            try await metadata.update(key, as: StreamRecord.self, alsoRequiring: replay.conditions) { current throws(LogError) in
                 guard var closed = current, closed.owner == dead, closed.isOpen else { return nil }
                 closed.isOpen = false
                 closed.closedEnd = closed.tailsEnd

@@ -40,6 +40,10 @@ public enum SharedAudit {
                 let wal = try metadata.decode(record, as: WALOwnership.self).value
                 guard wal.isInObjects == true, wal.state != .recovered else { continue }
                 all.announcedPrefixes.append(WALObjectHeader.prefix(of: wal.broker, epoch: wal.epoch))
+            } else if record.key.hasPrefix(SharedKey.leftWALs) {
+                let left = try metadata.decode(record, as: LeftWAL.self).value
+                guard left.isInObjects == true else { continue }
+                all.announcedPrefixes.append(WALObjectHeader.prefix(of: left.writer.broker, epoch: left.writer.epoch))
             } else if let stream = SharedKey.stream(of: record.key) {
                 topics[stream] = try metadata.decode(record, as: StreamRecord.self).value.topic
             } else if let stream = SharedKey.stream(ofRange: record.key) {

@@ -125,6 +125,31 @@ struct SharedMetadata: Sendable {
         return trim.number
     }
 
+    // MARK: What WALs have left
+
+    func leftWALs() async throws(LogError) -> [(key: String, record: Versioned<LeftWAL>)] {
+        try await list(SharedKey.leftWALs, as: LeftWAL.self)
+    }
+
+    /// Makes it this run's duty to bring what is left: if it is so already, if the WAL was this broker's, or if the run whose duty it
+    /// was has ended.
+    ///
+    /// - Returns: The record now; nil if it is another's.
+    func claimLeftWAL(_ key: String) async throws(LogError) -> LeftWAL? {
+        guard let left = try await get(key, as: LeftWAL.self)?.value else { return nil }
+        let other = left.recoverer
+        if other != writer, left.writer.broker != writer.broker {
+            let run = try await get(SharedKey.wal(other.broker), as: WALOwnership.self)?.value
+            guard let run, run.epoch > other.epoch || run.epoch == other.epoch && run.state != .open else { return nil }
+        }
+        let writer = writer
+        return try await update(key, as: LeftWAL.self) { current throws(LogError) in
+            guard var next = current, next.recoverer == other else { return nil }
+            next.recoverer = writer
+            return next
+        }.flatMap { $0.recoverer == writer ? $0 : nil }
+    }
+
     // MARK: Streams
 
     func stream(_ stream: StreamID) async throws(LogError) -> Versioned<StreamRecord>? {

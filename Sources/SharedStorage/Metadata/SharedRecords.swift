@@ -20,6 +20,7 @@ package import LogModel
 enum SharedKey {
     static let all = "/shared/"
     static let wals = "/shared/wal/"
+    static let leftWALs = "/shared/wal-left/"
     static let walTrims = "/shared/wal-trims/"
     static let streams = "/shared/streams/"
     static let ranges = "/shared/ranges/"
@@ -28,6 +29,7 @@ enum SharedKey {
     static let destroyed = "/shared/destroyed/"
 
     static func wal(_ broker: BrokerID) -> String { wals + String(broker.rawValue) }
+    static func leftWAL(_ run: StreamWriter) -> String { "\(leftWALs)\(run.broker)/\(run.epoch)" }
     static func walTrim(_ broker: BrokerID) -> String { walTrims + String(broker.rawValue) }
     static func stream(_ stream: StreamID) -> String { streams + stream.description }
     static func ranges(of stream: StreamID) -> String { "\(ranges)\(stream)/" }
@@ -90,6 +92,19 @@ struct WALOwnership: Codable, Hashable, Sendable {
     var recovererEpoch: BrokerEpoch?
     /// Whether the run's WAL lies in the object store; nil for a ring on the broker's volume.
     var isInObjects: Bool?
+}
+
+/// An ended run's WAL, all of it committed but for a few streams, which cannot be yet.
+struct LeftWAL: Codable, Hashable, Sendable {
+    /// The run.
+    var writer: StreamWriter
+    var isInObjects: Bool?
+    /// Of an object WAL: the first object that is needed.
+    var firstObject: Int64?
+    /// Open still in the run's name, or with a tail of its.
+    var streams: [StreamID]
+    /// Who brings them.
+    var recoverer: StreamWriter
 }
 
 /// Objects of the run's WAL with lower numbers are not needed, and may be gone.

@@ -11,9 +11,9 @@ internal import Synchronization
 
 /// A broker's write-ahead log: a ring in one preallocated file, with group commit.
 ///
-/// Whatever was queued while the last group was being synced makes the next group: one write per stretch of the ring, one
-/// `fdatasync`, then the acknowledgements in order, if the broker's lease still holds. A failed write or sync ends the log for
-/// good, since what the medium holds after it is unknown.
+/// The file is this run's alone. Whatever was queued while the last group was being synced makes the next group, if the broker's lease
+/// holds: one write per stretch of the ring, one `fdatasync`, then the acknowledgements in order, if it still does. A failed write or
+/// sync ends the log for good, since what the medium holds after it is unknown.
 package final class WriteAheadLog: Sendable {
     private struct State {
         var queue = WALQueue()
@@ -35,6 +35,8 @@ package final class WriteAheadLog: Sendable {
     package let path: String
     package let disk: any Disk
     private let file: any DiskFile
+    /// Keeps other processes from being this broker; closed once nothing more is written.
+    private let lock: (any DiskFile)?
     private let worker: any Worker
     private let clock: any Clock
     private let settings: SharedStorageSettings
@@ -46,13 +48,14 @@ package final class WriteAheadLog: Sendable {
     private let state: Mutex<State>
 
     init(
-        disk: any Disk, path: String, file: any DiskFile, header: WALHeader, environment: RuntimeEnvironment,
+        disk: any Disk, path: String, file: any DiskFile, lock: (any DiskFile)?, header: WALHeader, environment: RuntimeEnvironment,
         settings: SharedStorageSettings, leaseHolds: @escaping @Sendable () -> Bool, pressure: @escaping @Sendable () -> Void,
         takenOver: @escaping @Sendable () async -> LogError?
     ) {
         self.disk = disk
         self.path = path
         self.file = file
+        self.lock = lock
         self.settings = settings
         self.leaseHolds = leaseHolds
         self.pressure = pressure
@@ -96,6 +99,8 @@ package final class WriteAheadLog: Sendable {
     }
 
     private func commitGroup() {
+        // Whoever recovers this log may be reading it: what cannot be acknowledged is not written either.
+        guard leaseHolds() else { return recheckLease() }
         let step = state.withLock { state -> Step in
             state.isCommitQueued = false
             guard !state.queue.isEmpty else { return .idle }
@@ -186,7 +191,9 @@ package final class WriteAheadLog: Sendable {
 
     private func recheckLease() {
         let rechecks = state.withLock { state -> Int? in
-            guard !state.isRecheckingLease, !state.unacknowledged.isEmpty else { return nil }
+            guard !state.isRecheckingLease, !state.unacknowledged.isEmpty || state.isCommitQueued && !state.queue.isEmpty else {
+                return nil
+            }
             state.isRecheckingLease = true
             state.leaseRechecks += 1
             return state.leaseRechecks
@@ -196,8 +203,12 @@ package final class WriteAheadLog: Sendable {
             try? await clock.sleep(for: .milliseconds(10))
             if rechecks % 10 == 0, let failure = await takenOver() { fail(failure) }
             worker.submit {
-                self.state.withLock { $0.isRecheckingLease = false }
+                let commits = self.state.withLock { state in
+                    state.isRecheckingLease = false
+                    return state.isCommitQueued
+                }
                 self.acknowledge()
+                if commits { self.commitGroup() }
             }
         }
     }
@@ -226,14 +237,19 @@ package final class WriteAheadLog: Sendable {
             guard let trim = state.wantedTrim ?? (isClean ? state.ring.trimPosition : nil) else { return nil }
             state.wantedTrim = nil
             state.header.trimPosition = trim
-            state.header.sequence += 1
+            state.header.sequence += 2
             state.header.isClean = isClean
             return state.header
         }
         guard let header else { return }
         do throws(DiskError) {
-            try file.write([header.encode()], at: header.fileOffset)
-            try file.synchronize()
+            // One after the other, so that a torn write leaves one of them; both before any room is used again, so that either may rot.
+            var page = header
+            for sequence in header.sequence - 1...header.sequence {
+                page.sequence = sequence
+                try file.write([page.encode()], at: page.fileOffset)
+                try file.synchronize()
+            }
         } catch {
             return fail(LogError(.storageFailure, "the header of the write-ahead log \(path) could not be written", cause: error))
         }
@@ -256,7 +272,10 @@ package final class WriteAheadLog: Sendable {
             defer { state.unacknowledged.removeAll() }
             return state.unacknowledged.flatMap { $0.map(\.append.client) } + queued
         }
-        clients?.tell(error)
+        guard let clients else { return }
+        clients.tell(error)
+        // Behind the write that may be under way.
+        if let lock { worker.submit { lock.close() } }
     }
 
     /// Waits for the jobs queued so far, marks the log as cleanly closed if nothing in it is live, and closes the file.
