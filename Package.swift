@@ -201,7 +201,7 @@ let package = Package(
             [
                 "SharedStorage", "LogEngine", "LogEngineTesting", "ObjectStore", "ClusterMetadata", "LogModel",
                 "RuntimeEnvironment",
-                "SimulationKit", "Metering", nioCore,
+                "SimulationKit", "Metering", nioCore, logging,
             ]),
         tests("KafkaNetwork", ["KafkaNetwork", "KafkaProtocol", "LogModel", "RuntimeEnvironment", nioCore, nioPosix, logging]),
         tests(

@@ -51,6 +51,31 @@ public enum WriteClass: String, Sendable, Hashable, CaseIterable, Codable {
     case metadata
 }
 
+/// Why record bytes went into objects of the `shared` engine.
+public enum ObjectWrite: String, Sendable, Hashable, CaseIterable, Codable {
+    /// Uploaded, several streams to an object.
+    case streamSet
+    /// Uploaded into an object of the stream's own.
+    case stream
+    /// Rewritten, all pieces smaller than they are to be in the end.
+    case minorCompaction
+    /// Rewritten because they lay among too much that is dead, or because all is to be settled.
+    case majorCompaction
+}
+
+/// Work behind the writers: no client is told of its failures.
+public enum UpkeepTask: String, Sendable, Hashable, CaseIterable, Codable {
+    case upload
+    case retention
+    case compaction
+    /// Objects that were announced and never committed are looked for.
+    case ledger
+    /// Objects that nobody needs are deleted.
+    case garbage
+    /// What an ended run has left is brought.
+    case recovery
+}
+
 /// All counters of one broker. One instance is made at assembly and handed to whoever counts.
 public final class Meters: Sendable {
     public let network: [NetworkClass: Counter]
@@ -66,10 +91,15 @@ public final class Meters: Sendable {
     public let reassignmentBytesOut = Counter()
     public let reassignmentBytesIn = Counter()
     public let objectRequestErrors = Counter()
+    /// Record bytes put, once each whatever the store's copies.
+    public let objectRecordBytes: [ObjectWrite: Counter]
+    public let upkeepFailures: [UpkeepTask: Counter]
 
     public init() {
         network = Dictionary(uniqueKeysWithValues: NetworkClass.allCases.map { ($0, Counter()) })
         objectRequests = Dictionary(uniqueKeysWithValues: ObjectRequest.allCases.map { ($0, Counter()) })
+        objectRecordBytes = Dictionary(uniqueKeysWithValues: ObjectWrite.allCases.map { ($0, Counter()) })
+        upkeepFailures = Dictionary(uniqueKeysWithValues: UpkeepTask.allCases.map { ($0, Counter()) })
         bytesWritten = Dictionary(uniqueKeysWithValues: WriteClass.allCases.map { ($0, Counter()) })
     }
 
@@ -88,6 +118,8 @@ public final class Meters: Sendable {
         for (key, counter) in network { values["network.\(key.rawValue)"] = counter.value }
         for (key, counter) in objectRequests { values["requests.\(key.rawValue)"] = counter.value }
         for (key, counter) in bytesWritten { values["written.\(key.rawValue)"] = counter.value }
+        for (key, counter) in objectRecordBytes { values["objectRecords.\(key.rawValue)"] = counter.value }
+        for (key, counter) in upkeepFailures { values["upkeep.failures.\(key.rawValue)"] = counter.value }
         return values
     }
 }

@@ -25,12 +25,16 @@ final class EngineParts: Sendable {
     let dirty: DirtyLogs
     let uploader: Uploader
     let putter: ObjectPutter
+    let upkeep: UpkeepReport
+    let undeletable = UndeletableObjects()
 
     init(
         settings: SharedStorageSettings, environment: RuntimeEnvironment, meters: Meters, store: any ObjectStore,
         metadata: SharedMetadata,
-        wal: any WALWriter, ownership: Transaction.Condition, reader: ObjectReader, putter: ObjectPutter, uploader: Uploader
+        wal: any WALWriter, ownership: Transaction.Condition, reader: ObjectReader, putter: ObjectPutter, uploader: Uploader,
+        upkeep: UpkeepReport
     ) {
+        self.upkeep = upkeep
         self.settings = settings
         self.environment = environment
         self.meters = meters
@@ -41,7 +45,7 @@ final class EngineParts: Sendable {
         self.reader = reader
         self.putter = putter
         self.uploader = uploader
-        cacheBudget = LogCacheBudget(bytesMax: settings.logCacheBytes)
+        cacheBudget = LogCacheBudget(bytesMax: settings.logCacheBytes, pinnedBytesMax: settings.pinnedBytesMax)
         dirty = DirtyLogs()
     }
 }

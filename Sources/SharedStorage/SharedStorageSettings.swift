@@ -28,7 +28,8 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var uploadConcurrency = 4
     /// A data block is closed once it holds this many record bytes.
     public var blockBytes = 512 << 10
-    /// Bytes of batches kept in memory for tail readers. What is not uploaded yet is always kept (the ring's capacity bounds it).
+    /// Bytes of batches kept in memory for tail readers. What is not uploaded yet is always kept: where it comes to this much, appends are
+    /// refused as overloaded until uploads have made room.
     public var logCacheBytes: Int64 = 128 << 20
     /// Bytes of data blocks read from objects and kept.
     public var blockCacheBytes = 64 << 20
@@ -48,6 +49,8 @@ public struct SharedStorageSettings: Sendable, Hashable {
     public var destroyedObjectGrace: Duration = .seconds(600)
     /// A prepared object that is not committed by then is garbage.
     public var preparedObjectTTL: Duration = .seconds(3_600)
+    /// An idempotent producer that has written nothing to a partition for so long is forgotten there (`producer.id.expiration.ms`).
+    public var producerIDExpiration: Duration = .seconds(86_400)
     /// A move uploads the stream's batches before it closes the stream, so that nothing is left to bring behind; else the stream is
     /// closed at its logical end at once and the tail follows behind.
     public var closesByUploading = false
@@ -62,6 +65,9 @@ public struct SharedStorageSettings: Sendable, Hashable {
     /// Bytes appended since the last upload that start the next: ``uploadThresholdBytes``, or less where memory is short, since what is
     /// not uploaded cannot leave the log cache.
     var appendedBytesMax: Int64 { min(uploadThresholdBytes, max(logCacheBytes / 2, Int64(blockBytes))) }
+
+    /// Of what is not uploaded, in memory at one time: two uploads' worth, so that appends go on while one runs.
+    var pinnedBytesMax: Int64 { max(logCacheBytes, 2 * appendedBytesMax, 1 << 20) }
 
     /// What contradicts what, for the start-up check; nil if nothing does.
     public var problem: String? {

@@ -24,6 +24,9 @@ final class MemoryObjectStore: ObjectStore {
     private let pause = Mutex<(@Sendable (String, Range<Int64>?) async -> Void)?>(nil)
 
     func setTrap(_ trap: (@Sendable (Request, String) -> ObjectStoreError?)?) { self.trap.withLock { $0 = trap } }
+    private let putPause = Mutex<(@Sendable (String) async -> Void)?>(nil)
+    /// Awaited by each PUT, before it is done.
+    func setPutPause(_ pause: (@Sendable (String) async -> Void)?) { putPause.withLock { $0 = pause } }
     /// Awaited by each GET.
     func setPause(_ pause: (@Sendable (String, Range<Int64>?) async -> Void)?) { self.pause.withLock { $0 = pause } }
     /// Sprung after the request is done.
@@ -40,6 +43,7 @@ final class MemoryObjectStore: ObjectStore {
 
     func put(_ key: String, _ body: [ByteBuffer], condition: PutCondition) async throws(ObjectStoreError) {
         try check(.put, key)
+        await putPause.withLock { $0 }?(key)
         var whole = ByteBuffer()
         for part in body { whole.writeImmutableBuffer(part) }
         let isMade = objects.withLock { objects in
@@ -96,7 +100,12 @@ final class TrippingMetadataStore: MetadataStore {
     private let store: any MetadataStore
     private let trap = Mutex<(@Sendable (Moment, Transaction) -> MetadataStoreError?)?>(nil)
 
+    private let pause = Mutex<(@Sendable (Moment) async -> Void)?>(nil)
+
     init(_ store: any MetadataStore) { self.store = store }
+
+    /// Awaited by each transaction, before and after.
+    func setPause(_ pause: (@Sendable (Moment) async -> Void)?) { self.pause.withLock { $0 = pause } }
 
     func setTrap(_ trap: (@Sendable (Moment, Transaction) -> MetadataStoreError?)?) { self.trap.withLock { $0 = trap } }
 
@@ -106,7 +115,9 @@ final class TrippingMetadataStore: MetadataStore {
     }
     func commit(_ transaction: Transaction) async throws(MetadataStoreError) -> TransactionResult {
         if let error = trap.withLock({ $0 })?(.before, transaction) { throw error }
+        await pause.withLock { $0 }?(.before)
         let result = try await store.commit(transaction)
+        await pause.withLock { $0 }?(.after)
         if let error = trap.withLock({ $0 })?(.after, transaction) { throw error }
         return result
     }

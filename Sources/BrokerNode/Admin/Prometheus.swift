@@ -69,6 +69,13 @@ enum Prometheus {
             "ninefold_object_request_errors_total", "counter", "Requests to the object store that failed",
             [("", meters.objectRequestErrors.value)])
         metric(
+            "ninefold_object_record_bytes_total", "counter",
+            "Record bytes put into shared objects, by reason: over the bytes that came in, the write amplification of each",
+            ObjectWrite.allCases.map { ("{reason=\"\($0.rawValue)\"}", meters.objectRecordBytes[$0]?.value ?? 0) })
+        metric(
+            "ninefold_upkeep_failures_total", "counter", "Failures of work behind the writers, which is tried again",
+            UpkeepTask.allCases.map { ("{task=\"\($0.rawValue)\"}", meters.upkeepFailures[$0]?.value ?? 0) })
+        metric(
             "ninefold_written_bytes_total", "counter", "Bytes handed to media, every copy counted",
             WriteClass.allCases.map { ("{class=\"\($0.rawValue)\"}", meters.bytesWritten[$0]?.value ?? 0) })
         metric(

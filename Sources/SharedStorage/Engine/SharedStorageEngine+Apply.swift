@@ -17,7 +17,10 @@ extension SharedStorageEngine {
         let stream = StreamID(assignment.partition)
         await partitionGates.enter(stream)
         defer { partitionGates.leave(stream) }
-        let (held, applied) = state.withLock { ($0.logs[stream], $0.applied[stream] ?? -1) }
+        let (held, applied, isDeleted) = state.withLock {
+            ($0.logs[stream], $0.applied[stream] ?? -1, $0.deleted.contains(stream))
+        }
+        guard !isDeleted else { return nil }
         guard assignment.partitionEpoch >= applied else { return held }
         guard assignment.leader == writer.broker else {
             if let held {
@@ -193,6 +196,7 @@ extension SharedLogState {
             syncedProducers: ProducerStates(entries: record.producers), epochs: EpochHistory(record.epochs),
             ranges: ranges,
             rangeBytes: ranges.reduce(0) { $0 + $1.recordBytes })
+        epochs.truncateFromStart(record.startOffset)
     }
 }
 

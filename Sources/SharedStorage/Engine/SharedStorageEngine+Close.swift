@@ -85,6 +85,8 @@ extension SharedStorageEngine {
         defer { partitionGates.leave(stream) }
         let held = state.withLock { state in
             state.applied[stream] = nil
+            // An assignment that is late must not make the stream anew.
+            state.deleted.insert(stream)
             return state.logs.removeValue(forKey: stream)
         }
         if let held {
@@ -92,13 +94,28 @@ extension SharedStorageEngine {
             parts.uploader.kick()
         }
         guard ownsSharedData else { return }
+        // Closed first, and without tails: no upload or compaction under way adds a range that would be left behind.
+        let closed = try await metadata.update(SharedKey.stream(stream), as: StreamRecord.self, alsoRequiring: [parts.ownership]) {
+            current throws(LogError) in
+            guard var next = current else { return nil }
+            next.isOpen = false
+            next.tails = []
+            return next
+        }
+        guard let closed else { return }
         while true {
             let ranges = try await metadata.ranges(of: stream)
             let some = Array(ranges.prefix(200))
             let isLast = some.count == ranges.count
-            let exists = try await metadata.stream(stream) != nil
-            guard exists else { return }
-            _ = try await metadata.replaceRanges(of: stream, some, with: nil, requiring: [parts.ownership]) { isLast ? nil : $0 }
+            let done = try await metadata.replaceRanges(of: stream, some, with: nil, requiring: [parts.ownership]) {
+                record throws(LogError) in
+                guard !record.isOpen, record.tails.isEmpty, record.committedEnd == closed.committedEnd else {
+                    throw LogError(.notAvailable, "partition \(partition) was opened while it is being deleted; it is tried again")
+                }
+                return isLast ? nil : record
+            }
+            if done && isLast { return }
+            guard try await metadata.stream(stream) != nil else { return }
         }
     }
 }

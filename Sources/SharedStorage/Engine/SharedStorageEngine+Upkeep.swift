@@ -5,6 +5,7 @@
 internal import ClusterMetadata
 public import LogEngine
 internal import LogModel
+internal import Metering
 internal import ObjectStore
 internal import RuntimeEnvironment
 internal import Synchronization
@@ -18,17 +19,34 @@ extension SharedStorageEngine {
                 try? await clock.sleep(for: interval)
                 guard let self, let parts = try? self.running() else { return }
                 round += 1
-                let compactor = Compactor(parts: parts)
                 // All objects are looked at now and then only: there may be very many.
-                let mustLeave = round % 10 == 0 ? (try? await compactor.mostlyDeadObjects()) ?? [] : []
-                for log in self.heldLogs where log.isLeading {
-                    // One partition's trouble must not keep the others from it; it is tried again next time.
-                    try? await compactor.retain(log)
-                    try? await compactor.compact(log, goal: .bounded, mustLeave: mustLeave)
-                }
-                try? await compactor.collectGarbage(all: false)
+                await self.maintain(Compactor(parts: parts), looksAtAllObjects: round % 10 == 0)
+                // A recoverer whose run has ended leaves it to others.
+                self.recoverLeft()
             }
         }
+    }
+
+    /// One round. One partition's trouble, or one object's, does not keep the others from it; it is tried again with the next.
+    private func maintain(_ compactor: Compactor, looksAtAllObjects: Bool) async {
+        var mustLeave: Set<ObjectID> = []
+        if looksAtAllObjects {
+            do throws(LogError) { mustLeave = try await compactor.mostlyDeadObjects() } catch {
+                upkeep.failed(.compaction, "Objects that are mostly dead could not be looked for", error)
+            }
+        }
+        let expired = Timestamp(environment.clock.wallMilliseconds() - settings.producerIDExpiration.inMilliseconds)
+        for log in heldLogs where log.isLeading {
+            log.forgetProducers(before: expired)
+            do throws(LogError) { try await compactor.retain(log) } catch {
+                upkeep.failed(.retention, "Retention of partition \(log.partition) failed", error)
+            }
+            do throws(LogError) { try await compactor.compact(log, goal: .bounded, mustLeave: mustLeave) } catch {
+                upkeep.failed(.compaction, "Compaction of partition \(log.partition) failed", error)
+            }
+        }
+        // What failed has been told.
+        try? await compactor.collectGarbage(all: false)
     }
 
     /// Uploads everything, rewrites what shares stream-set objects, deletes what no stream needs, without waiting for any grace.

@@ -5,8 +5,10 @@
 internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
+internal import Metering
 internal import ObjectStore
 internal import RuntimeEnvironment
+internal import Synchronization
 
 /// What goes on behind the writers: compaction and retention of the logs that this broker owns, deletion of objects nobody needs.
 struct Compactor: Sendable {
@@ -19,10 +21,14 @@ struct Compactor: Sendable {
         let runs = CompactionPlan.runs(
             in: ranges, goal: goal, fanIn: parts.settings.mergeFanIn, bytesMax: parts.settings.mergedObjectBytesMax,
             mustLeave: mustLeave)
-        for run in runs { try await merge(Array(ranges[run]), of: log) }
+        for run in runs {
+            let some = Array(ranges[run])
+            let isMajor = goal == .complete || some.count < parts.settings.mergeFanIn
+            try await merge(some, of: log, as: isMajor ? .majorCompaction : .minorCompaction)
+        }
     }
 
-    private func merge(_ ranges: [RangeRecord], of log: SharedLog) async throws(LogError) {
+    private func merge(_ ranges: [RangeRecord], of log: SharedLog, as reason: ObjectWrite) async throws(LogError) {
         guard let first = ranges.first, let last = ranges.last else { return }
         var builder = ObjectBuilder(blockBytes: parts.settings.blockBytes)
         for range in ranges { try await copy(range, of: log, into: &builder) }
@@ -39,7 +45,7 @@ struct Compactor: Sendable {
         try await parts.putter.withIDs(1) { ids throws(LogError) in
             let id = ids[0]
             try await parts.putter.prepare([(id, piece.recordBytes)], requiring: [parts.ownership])
-            try await parts.putter.put(id, built)
+            try await parts.putter.put(id, built, as: reason)
             let merged = parts.putter.range(id, built, piece, start: first.start, end: last.end)
             let object = CommitObject(
                 id: id, key: merged.key, objectBytes: built.size,
@@ -104,10 +110,13 @@ struct Compactor: Sendable {
         }
     }
 
-    /// Raises the log start past what time or size lets go of.
+    /// Raises the log start past what time or size lets go of, and lets go of what lies below it.
     func retain(_ log: SharedLog) async throws(LogError) {
         let start = log.retentionStart(now: Timestamp(parts.environment.clock.wallMilliseconds()))
-        if start > log.offsets.logStart { try await log.raiseStart(to: start) }
+        // A start that was raised into what was not uploaded then has left it to be let go of now.
+        if start > log.offsets.logStart || log.rangesNow.first.map({ $0.end <= start }) == true {
+            try await log.raiseStart(to: start)
+        }
     }
 
     /// Stream-set objects of which less than half is live: keeping them costs more than rewriting what is left.
@@ -120,29 +129,110 @@ struct Compactor: Sendable {
         return found
     }
 
-    /// Deletes destroyed objects whose grace is over.
+    // MARK: Garbage
+
+    /// Deletes destroyed objects whose grace is over. What cannot be deleted holds up nothing else.
     ///
     /// - Parameter all: Whatever their grace and whoever made them; else those this broker made, and others' after twice the grace.
+    /// - Throws: The first failure, once all that can be done is done.
     func collectGarbage(all: Bool) async throws(LogError) {
-        try await parts.metadata.destroyOrphans { parts.putter.isInFlight($0) }
+        var failure: LogError?
+        do throws(LogError) {
+            try await parts.metadata.destroyOrphans { parts.putter.isInFlight($0) }
+        } catch {
+            failure = error
+            parts.upkeep.failed(.ledger, "Objects that nobody will commit could not be looked for", error)
+        }
         let now = parts.metadata.clock.wallMilliseconds()
         let grace = parts.settings.destroyedObjectGrace.inMilliseconds
         let own = "\(SharedKey.destroyed)\(parts.metadata.writer.broker)-"
+        let instant = parts.environment.clock.now()
         let due = try await parts.metadata.list(SharedKey.destroyed, as: DestroyedObject.self).filter { key, record in
-            all || now - record.value.destroyed >= (key.hasPrefix(own) ? grace : 2 * grace)
-        }
+            all || now - record.value.destroyed >= (key.hasPrefix(own) ? grace : 2 * grace) && parts.undeletable.isDue(key, instant)
+        }.map { Doomed(record: $0.key, key: $0.record.value.key) }
         var rest = due[...]
         while !rest.isEmpty {
             let some = Array(rest.prefix(500))
             rest = rest.dropFirst(some.count)
-            do throws(ObjectStoreError) {
-                try await parts.store.delete(some.map(\.record.value.key))
-            } catch {
-                throw LogError(
-                    .notAvailable,
-                    "\(some.count) destroyed objects could not be deleted from \(parts.store.url); tried again later", cause: error)
+            let (gone, problem) = await delete(some)
+            if let problem {
+                failure = failure ?? problem
+                parts.upkeep.failed(.garbage, "\(some.count - gone.count) destroyed objects could not be deleted", problem)
             }
-            _ = try await parts.metadata.commit(Transaction(operations: some.map { .delete($0.key) }))
+            guard !gone.isEmpty else { continue }
+            _ = try await parts.metadata.commit(Transaction(operations: gone.map { .delete($0.record) }))
+        }
+        if let failure { throw failure }
+    }
+
+    private struct Doomed {
+        /// Of the ledger.
+        var record: String
+        /// Of the object.
+        var key: String
+    }
+
+    /// Failures in a row after which it is the store that is to blame.
+    private static let failuresInARowMax = 8
+
+    /// - Returns: Those that are gone.
+    private func delete(_ some: [Doomed]) async -> (gone: [Doomed], failure: LogError?) {
+        do throws(ObjectStoreError) {
+            try await parts.store.delete(some.map(\.key))
+            parts.undeletable.forget(some.map(\.record))
+            return (some, nil)
+        } catch {
+            var failure = error
+            // One may be to blame for all: each by itself.
+            var gone: [Doomed] = []
+            var failuresInARow = 0
+            for one in some where failuresInARow < Self.failuresInARowMax {
+                do throws(ObjectStoreError) {
+                    try await parts.store.delete([one.key])
+                    gone.append(one)
+                    failuresInARow = 0
+                } catch {
+                    failure = error
+                    failuresInARow += 1
+                    parts.undeletable.note(one.record, parts.environment.clock.now(), interval: parts.settings.maintenanceInterval)
+                }
+            }
+            parts.undeletable.forget(gone.map(\.record))
+            guard gone.count < some.count else { return (gone, nil) }
+            return (
+                gone,
+                LogError(
+                    .notAvailable, "\(some.count - gone.count) destroyed objects could not be deleted from \(parts.store.url)",
+                    cause: failure)
+            )
+        }
+    }
+}
+
+/// Objects whose deletion failed, each tried again later and later, so that they take no room from those that can go.
+final class UndeletableObjects: Sendable {
+    private struct Try {
+        var next: MonotonicInstant
+        var delay: Duration
+    }
+
+    private static let delayMax: Duration = .seconds(3_600)
+    /// By record in the ledger.
+    private let tries = Mutex<[String: Try]>([:])
+
+    func isDue(_ record: String, _ now: MonotonicInstant) -> Bool { tries.withLock { $0[record].map { $0.next <= now } ?? true } }
+
+    func note(_ record: String, _ now: MonotonicInstant, interval: Duration) {
+        tries.withLock { tries in
+            let delay = tries[record].map { min($0.delay * 2, Self.delayMax) } ?? interval
+            tries[record] = Try(next: now + delay, delay: delay)
+        }
+    }
+
+    func forget(_ records: [String]) {
+        tries.withLock { tries in
+            guard !tries.isEmpty else { return }
+            for record in records { tries[record] = nil }
         }
     }
 }

@@ -6,6 +6,7 @@ internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
 internal import NIOCore
+internal import Metering
 internal import ObjectStore
 internal import RuntimeEnvironment
 internal import Synchronization
@@ -22,11 +23,13 @@ final class ObjectPutter: Sendable {
     private let metadata: SharedMetadata
     private let settings: SharedStorageSettings
     private let reader: ObjectReader
+    private let meters: Meters
     private let nextNumber = Atomic<UInt64>(0)
     /// Announced by this run and neither committed nor given up: what else it has announced is garbage.
     private let inFlight = Mutex<Set<ObjectID>>([])
 
-    init(store: any ObjectStore, metadata: SharedMetadata, settings: SharedStorageSettings, reader: ObjectReader) {
+    init(store: any ObjectStore, metadata: SharedMetadata, settings: SharedStorageSettings, reader: ObjectReader, meters: Meters) {
+        self.meters = meters
         self.store = store
         self.metadata = metadata
         self.settings = settings
@@ -112,7 +115,7 @@ final class ObjectPutter: Sendable {
         var builder = ObjectBuilder(blockBytes: settings.blockBytes)
         for cut in cuts { builder.add(cut.stream, cut.chunks) }
         let built = builder.finish()
-        try await put(id, built)
+        try await put(id, built, as: cuts.count == 1 ? .stream : .streamSet)
         var pieces: [CommitPiece] = []
         for (cut, piece) in zip(cuts, built.pieces) {
             let range = range(id, built, piece, start: cut.start, end: cut.end)
@@ -130,7 +133,7 @@ final class ObjectPutter: Sendable {
             indexPosition: built.indexPosition)
     }
 
-    func put(_ id: ObjectID, _ built: ObjectBuilder.Built) async throws(LogError) {
+    func put(_ id: ObjectID, _ built: ObjectBuilder.Built, as reason: ObjectWrite) async throws(LogError) {
         let key = Self.key(of: id)
         do throws(ObjectStoreError) {
             try await store.put(key, built.body, condition: .always)
@@ -138,6 +141,7 @@ final class ObjectPutter: Sendable {
             let code: LogError.Code = error.code == .noSpace ? .diskFull : .notAvailable
             throw LogError(code, "the object \(key) cannot be put to \(store.url); the upload is tried again", cause: error)
         }
+        meters.objectRecordBytes[reason]?.add(built.pieces.reduce(0) { $0 + $1.recordBytes })
         reader.keep(built.index, of: id)
     }
 }

@@ -5,6 +5,7 @@
 internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
+internal import Metering
 internal import RuntimeEnvironment
 internal import Synchronization
 
@@ -102,7 +103,10 @@ final class Uploader: Sendable {
             var failure: LogError?
             do throws(LogError) {
                 try await UploadPass(parts: parts).run()
-            } catch { failure = error }
+            } catch {
+                failure = error
+                if error.code != .fenced { parts.upkeep.failed(.upload, "An upload failed", error) }
+            }
             let (due, retries, failures) = state.withLock { state in
                 state.finished = pass
                 state.failuresInARow = failure == nil ? 0 : state.failuresInARow + 1
