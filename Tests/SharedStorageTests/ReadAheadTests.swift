@@ -56,6 +56,52 @@ import Testing
         #expect(asked.withLock { $0.count } == Self.records + world.objects.keys.count)
     }
 
+    @Test func readersAtDifferentPlacesAreEachReadAheadOf() async throws {
+        let world = World()
+        let log = try await Self.coldLog(world)
+        let asked = Mutex<[String: Int]>([:])
+        let underWay = Mutex((now: 0, most: 0))
+        world.objects.setPause { key, range in
+            asked.withLock { $0["\(key) \(range!.lowerBound)", default: 0] += 1 }
+            underWay.withLock {
+                $0.now += 1
+                $0.most = max($0.most, $0.now)
+            }
+            try? await Task.sleep(for: .milliseconds(3))
+            underWay.withLock { $0.now -= 1 }
+        }
+        // In turn, so that only reading ahead has more than one under way.
+        let half = Self.records / 2
+        for index in 0..<half {
+            for start in [0, half] {
+                #expect(
+                    try await log.read(from: Offset(Int64(start + index)), maxBytes: 4_500).first?.offset
+                        == Offset(Int64(start + index)))
+            }
+        }
+        #expect(underWay.withLock { $0.most } >= 3)
+        #expect(asked.withLock { $0.values.allSatisfy { $0 == 1 } })
+    }
+
+    @Test func theReaderHeardOfLeastRecentlyIsForgotten() {
+        var settings = SharedStorageSettings()
+        settings.readAheadBytes = 100
+        var aheads = ReadAheads()
+        let numbers = (0..<ReadAheads.readersMax).map { place in
+            let number = aheads.begin(at: Offset(Int64(place) * 1_000), bytes: 50, settings)
+            aheads[number]?.end(at: Offset(Int64(place) * 1_000 + 1), missed: nil, settings)
+            return number
+        }
+        #expect(Set(numbers).count == ReadAheads.readersMax)
+        // All go on but the second.
+        for (place, number) in numbers.enumerated() where place != 1 {
+            #expect(aheads.begin(at: Offset(Int64(place) * 1_000 + 1), bytes: 50, settings) == number)
+            #expect(aheads[number]?.window == 100)
+        }
+        let new = aheads.begin(at: Offset(77), bytes: 50, settings)
+        #expect(!numbers.contains(new) && aheads[numbers[1]] == nil && aheads[numbers[0]] != nil)
+    }
+
     @Test func whoReadsOnceIsNotReadAheadOf() async throws {
         let world = World()
         let log = try await Self.coldLog(world)

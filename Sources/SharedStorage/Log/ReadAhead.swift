@@ -22,7 +22,7 @@ package struct ReadAhead: Sendable {
     private var isServed = true
     /// Somebody looks after it; begins again with each reader that reads elsewhere.
     var isRunning = false
-    private(set) var generation = 0
+    fileprivate(set) var generation = 0
 
     package init() {}
 
@@ -74,5 +74,51 @@ package struct ReadAhead: Sendable {
         guard bytes > 0 else { return }
         stretches.append((end, bytes))
         bytesAhead += bytes
+    }
+}
+
+/// Of the readers of one log, each at a place of its own: those that read in order are told apart by where they go on.
+package struct ReadAheads: Sendable {
+    /// More than that, and the one that has not been heard of for longest is forgotten.
+    package static let readersMax = 4
+
+    private struct Reader {
+        var ahead = ReadAhead()
+        var lastUse = 0
+    }
+
+    private var readers: [Reader] = []
+    private var uses = 0
+
+    package init() {}
+
+    /// A reader asks for `bytes` from `offset`.
+    ///
+    /// - Returns: Its number, by which the other calls know it.
+    package mutating func begin(at offset: Offset, bytes: Int, _ settings: SharedStorageSettings) -> Int {
+        uses += 1
+        let index: Int
+        if let known = readers.firstIndex(where: { $0.ahead.next == offset }) {
+            index = known
+        } else if readers.count < Self.readersMax {
+            index = readers.count
+            readers.append(Reader())
+        } else {
+            index = readers.indices.min { readers[$0].lastUse < readers[$1].lastUse }!
+        }
+        let isKnown = readers[index].ahead.next == offset
+        readers[index].ahead.begin(at: offset, bytes: bytes, settings)
+        if !isKnown { readers[index].ahead.generation = uses }
+        readers[index].lastUse = uses
+        return readers[index].ahead.generation
+    }
+
+    /// nil, and changes are lost, if the reader is forgotten.
+    package subscript(reader: Int) -> ReadAhead? {
+        get { readers.first { $0.ahead.generation == reader }?.ahead }
+        set {
+            guard let newValue, let index = readers.firstIndex(where: { $0.ahead.generation == reader }) else { return }
+            readers[index].ahead = newValue
+        }
     }
 }

@@ -15,7 +15,7 @@ extension SharedLog {
         case end
         /// From the cache: slices, and where they end.
         case cached([LogSlice], bytes: Int, next: Offset, isCut: Bool)
-        case object(RangeRecord)
+        case object(RangeRecord, reader: Int)
         /// A former owner is uploading what holds the offset.
         case waitForTail
     }
@@ -26,7 +26,7 @@ extension SharedLog {
     }
 
     /// A reader races with compaction: an object gone between plan and GET is looked up again this often.
-    private static let rereadsMax = 3
+    static let rereadsMax = 3
 
     public func read(
         from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
@@ -56,11 +56,11 @@ extension SharedLog {
                 bytes += size
                 next = reached
                 if isCut || found.isEmpty { break reading }
-            case .object(let range):
-                startReadAhead()
+            case .object(let range, let reader):
+                startReadAhead(of: reader)
                 do {
                     let found = try await readObject(
-                        range, from: next, below: plan.end, bytesMax: maxBytes - bytes, takesFirst: takesFirst)
+                        range, by: reader, from: next, below: plan.end, bytesMax: maxBytes - bytes, takesFirst: takesFirst)
                     slices += found.slices
                     bytes += found.bytes
                     next = found.next
@@ -88,8 +88,8 @@ extension SharedLog {
             }
             let index = state.rangeIndex(of: offset)
             if index < state.ranges.count {
-                state.readAhead.begin(at: offset, bytes: bytesMax, shared.settings)
-                return .object(state.ranges[index])
+                let reader = state.readAheads.begin(at: offset, bytes: bytesMax, shared.settings)
+                return .object(state.ranges[index], reader: reader)
             }
             return state.waitsForTail ? .waitForTail : .end
         }
@@ -117,7 +117,7 @@ extension SharedLog {
     }
 
     private func readObject(
-        _ range: RangeRecord, from offset: Offset, below end: Offset, bytesMax: Int, takesFirst: Bool
+        _ range: RangeRecord, by reader: Int, from offset: Offset, below end: Offset, bytesMax: Int, takesFirst: Bool
     ) async throws(LogError) -> (slices: [LogSlice], bytes: Int, next: Offset, isCut: Bool) {
         let (blocks, missed) = try await shared.reader.blocks(
             of: stream, in: range, from: offset, bytesMax: max(bytesMax, 1), fetchBytes: shared.settings.readAheadBytes)
@@ -125,7 +125,7 @@ extension SharedLog {
         var bytes = 0
         // Sparse offsets: a range may end in a gap, and then the next begins where it ends.
         guard let last = blocks.last else {
-            state.withLock { $0.readAhead.end(at: range.end, missed: nil, shared.settings) }
+            state.withLock { $0.readAheads[reader]?.end(at: range.end, missed: nil, shared.settings) }
             return ([], 0, range.end, false)
         }
         for block in blocks {
@@ -143,12 +143,12 @@ extension SharedLog {
             if found.isCut {
                 // The next read begins in the middle of this block, which is here.
                 let reached = found.end ?? max(block.start, offset)
-                state.withLock { $0.readAhead.end(at: reached, missed: missed, shared.settings) }
+                state.withLock { $0.readAheads[reader]?.end(at: reached, missed: missed, shared.settings) }
                 return (slices, bytes, reached, true)
             }
         }
-        state.withLock { $0.readAhead.end(at: last.end, missed: missed, shared.settings) }
-        startReadAhead()
+        state.withLock { $0.readAheads[reader]?.end(at: last.end, missed: missed, shared.settings) }
+        startReadAhead(of: reader)
         return (slices, bytes, last.end, false)
     }
 

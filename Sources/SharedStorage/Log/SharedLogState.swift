@@ -50,7 +50,7 @@ struct SharedLogState {
     /// Signals to complete once the high watermark reaches the offset, in its order.
     var waiting: Deque<(end: Offset, signal: DurabilitySignal)> = []
     var listener: (@Sendable (any PartitionLog) -> Void)?
-    var readAhead = ReadAhead()
+    var readAheads = ReadAheads()
 
     var cacheStart: Offset { cache.first?.offsets.lowerBound ?? logEnd }
     var hasUncommitted: Bool { (cache.last?.offsets.upperBound ?? committedEnd) > max(committedEnd, tailsEnd) }
