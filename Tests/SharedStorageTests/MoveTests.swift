@@ -136,6 +136,33 @@ import Testing
         await engine.shutdown()
     }
 
+    /// Right after a move the records that a time is looked for among are not all in objects.
+    @Test func offsetsForTimestampsAreFoundInATailThatIsOnItsWay() async throws {
+        let world = World()
+        let first = try await world.started(1)
+        let second = try await world.started(2)
+        let log = try await world.open(first, leader: 1, epoch: 1)
+        for index in 0..<5 { try await log.write(numbers(from: index, timestamp: 1_000 + Int64(index))) }
+        try await first.uploadAll()
+        for index in 5..<10 { try await log.write(numbers(from: index, timestamp: 1_000 + Int64(index))) }
+        world.objects.setTrap { request, _ in request == .put ? .init(.slowDown, "slow down") : nil }
+        _ = try await first.apply(world.assignment(leader: 1, epoch: 1, movingTo: 2), configuration: LogConfiguration())
+        let moved = try await world.open(second, leader: 2, epoch: 2)
+        for index in 10..<12 { try await moved.write(numbers(from: index, timestamp: 500 + Int64(index))) }
+        // What lies before the tail does not wait.
+        #expect(try await moved.offset(forTimestamp: Timestamp(1_003))?.offset == Offset(3))
+        async let inTail = moved.offset(forTimestamp: Timestamp(1_007))
+        async let newest = moved.offsetOfMaxTimestamp()
+        async let nowhere = moved.offset(forTimestamp: Timestamp(2_000))
+        try await Task.sleep(for: .milliseconds(20))
+        world.objects.setTrap(nil)
+        #expect(try await inTail?.offset == Offset(7))
+        #expect(try await newest?.offset == Offset(9))
+        #expect(try await nowhere == nil)
+        await first.shutdown()
+        await second.shutdown()
+    }
+
     @Test func readsOfTheTailWaitForItsUpload() async throws {
         let world = World()
         let first = try await world.started(1)

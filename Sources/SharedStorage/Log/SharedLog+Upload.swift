@@ -53,8 +53,12 @@ extension SharedLog {
     }
 
     func uploadCommitted(_ range: RangeRecord) {
-        state.withLock { $0.committed(range) }
-        shared.cacheBudget.uploaded(self, upTo: range.end)
+        let bytes = state.withLock { state in
+            let before = state.uncommittedBytes
+            state.committed(range)
+            return before - state.uncommittedBytes
+        }
+        shared.cacheBudget.uploaded(self, upTo: range.end, bytes: bytes)
     }
 
     /// Looks at the metadata for what was committed without this log's knowledge: a former owner's tail, or an upload of its own whose
@@ -64,8 +68,12 @@ extension SharedLog {
         // Read after the record, so they reach at least as far.
         let ranges = try await shared.metadata.ranges(of: stream)
         let end = max(record.committedEnd, ranges.last?.end ?? .zero)
-        state.withLock { $0.adopt(ranges, committedEnd: end) }
-        shared.cacheBudget.uploaded(self, upTo: end)
+        let bytes = state.withLock { state in
+            let before = state.uncommittedBytes
+            state.adopt(ranges, committedEnd: end)
+            return before - state.uncommittedBytes
+        }
+        shared.cacheBudget.uploaded(self, upTo: end, bytes: bytes)
     }
 
     /// Somebody else has taken the stream over or deleted it: what is in memory is of no use any more.
@@ -75,6 +83,14 @@ extension SharedLog {
     }
 
     // MARK: Retention and compaction
+
+    /// Forgets idempotent producers that have written nothing since `time`.
+    func forgetProducers(before time: Timestamp) {
+        state.withLock { state in
+            state.producers.removeExpired(before: time)
+            state.syncedProducers.removeExpired(before: time)
+        }
+    }
 
     func retentionStart(now: Timestamp) -> Offset { state.withLock { $0.retentionStart(now: now) } }
     var rangesNow: [RangeRecord] { state.withLock { $0.ranges } }

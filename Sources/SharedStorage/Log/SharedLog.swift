@@ -45,7 +45,7 @@ public final class SharedLog: PartitionLog, WALClient {
     public func append(_ batches: RecordBatches, acks: RequiredAcks, epoch: LeaderEpoch?) throws(LogError) -> AppendReceipt {
         guard !batches.isEmpty else { throw LogError(.invalidRecord, "an append to partition \(partition) holds no batch") }
         let bytes = batches.sizeInBytes
-        return try state.withLock { state throws(LogError) in
+        let (receipt, trims) = try state.withLock { state throws(LogError) -> (AppendReceipt, Bool) in
             try state.checkLeads()
             try state.checkEpoch(epoch)
             for entry in batches.entries where entry.header.sizeInBytes > state.configuration.maxMessageBytes {
@@ -60,9 +60,14 @@ public final class SharedLog: PartitionLog, WALClient {
             }
             if let refusal = shared.wal.refusal(ofBytes: bytes) { throw refusal }
             if case .duplicate(let range) = try state.producers.check(batches) {
-                return AppendReceipt(
+                let receipt = AppendReceipt(
                     range: range, logAppendTime: .none, logStart: state.logStart, isDuplicate: true,
                     durable: state.signal(at: range.upperBound))
+                return (receipt, false)
+            }
+            if let refusal = shared.cacheBudget.refusal(ofBytes: bytes) {
+                shared.uploader.kick()
+                throw refusal
             }
             let time: Timestamp? =
                 state.configuration.stampsLogAppendTime ? Timestamp(shared.environment.clock.wallMilliseconds()) : nil
@@ -76,12 +81,15 @@ public final class SharedLog: PartitionLog, WALClient {
                 WALAppend(
                     stream: stream, leaderEpoch: state.assignment.leaderEpoch, offsets: range, body: compact.buffer, client: self))
             state.appended(CachedAppend(batches: compact, offsets: range, sequence: sequence, position: nil))
-            shared.cacheBudget.added(bytes)
+            let trims = shared.cacheBudget.added(bytes)
             shared.uploader.appended(bytes)
-            return AppendReceipt(
+            let receipt = AppendReceipt(
                 range: range, logAppendTime: time ?? .none, logStart: state.logStart, isDuplicate: false,
                 durable: state.signal(at: range.upperBound))
+            return (receipt, trims)
         }
+        if trims { shared.cacheBudget.trim() }
+        return receipt
     }
 
     public func flush() async throws(LogError) {
@@ -164,15 +172,16 @@ public final class SharedLog: PartitionLog, WALClient {
 
     /// Gives up all batches in memory, uploaded or not: the log is let go for good.
     func abandon() {
-        let bytes = state.withLock { state -> Int64 in
+        let (bytes, pinned) = state.withLock { state -> (Int64, Int64) in
             let bytes = state.cache.reduce(0) { $0 + Int64($1.sizeInBytes) }
+            let pinned = state.uncommittedBytes
             state.cache.removeAll()
             state.syncedCount = 0
             state.uncommittedBytes = 0
             shared.dirty.remove(self)
-            return bytes
+            return (bytes, pinned)
         }
-        shared.cacheBudget.removed(bytes)
+        shared.cacheBudget.removed(bytes, pinned: pinned)
         shared.cacheBudget.forget(self)
     }
 }
