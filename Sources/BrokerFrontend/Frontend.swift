@@ -25,6 +25,7 @@ package final class Frontend: RequestDispatcher {
     let logger: Logger
     let timers: DeadlineTimers
     let purgatory = FetchPurgatory()
+    let remoteReads: RemoteReads
     let fetchSessions: FetchSessions
     let groups: GroupCoordinator
     let producerIDs: ProducerIDs
@@ -45,6 +46,7 @@ package final class Frontend: RequestDispatcher {
         self.meters = meters
         self.logger = logger
         timers = DeadlineTimers(clock: environment.clock)
+        remoteReads = RemoteReads(pendingMax: configuration.remoteReadsMax)
         fetchSessions = FetchSessions(slots: configuration.fetchSessionSlots, environment: environment)
         groups = GroupCoordinator(
             configuration: configuration, clock: environment.clock, timers: timers,
@@ -70,6 +72,12 @@ package final class Frontend: RequestDispatcher {
                     + "\(entry.versions.upperBound) are)")
         }
         return entry.begin(request, context)
+    }
+
+    /// `remote.fetch.max.wait.ms`, as the cluster has it now (KIP-1018).
+    func remoteFetchWaitMax(_ image: MetadataImage) -> Duration {
+        image.brokerConfig("remote.fetch.max.wait.ms", of: brokerID).flatMap { Int64($0) }.map { .milliseconds($0) }
+            ?? configuration.remoteFetchWaitMax
     }
 
     // MARK: What the broker tells

@@ -14,6 +14,10 @@ package struct FrontendConfiguration: Sendable {
     package var createsTopics: Bool
     package var deletesTopics: Bool
     package var fetchMaxBytes: Int
+    /// `remote.fetch.max.wait.ms`: how long a fetch waits for what has to come from an object store.
+    package var remoteFetchWaitMax: Duration
+    /// `remote.log.reader.max.pending.tasks`
+    package var remoteReadsMax: Int
     /// `max.incremental.fetch.session.cache.slots`
     package var fetchSessionSlots: Int
     /// Within which a session's resting partitions are each looked at: an eighth of `replica.lag.time.max.ms`, so that a leader knows a
@@ -57,6 +61,8 @@ package struct FrontendConfiguration: Sendable {
         createsTopics = flag("auto.create.topics.enable")
         deletesTopics = flag("delete.topic.enable")
         fetchMaxBytes = Int(number("fetch.max.bytes"))
+        remoteFetchWaitMax = .milliseconds(number("remote.fetch.max.wait.ms"))
+        remoteReadsMax = Int(number("remote.log.reader.max.pending.tasks"))
         fetchSessionSlots = Int(number("max.incremental.fetch.session.cache.slots"))
         fetchSessionRefreshInterval = .milliseconds(max(1, number("replica.lag.time.max.ms") / 8))
         leaderRebalance =

@@ -183,6 +183,10 @@ public protocol PartitionLog: AnyObject, Sendable {
         from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
     ) async throws(LogError) -> ReadResult
 
+    /// Whether a consumer's ``read(from:maxBytes:minOneBatch:bound:reader:currentLeaderEpoch:)`` at `offset` has to ask another machine, which
+    /// may take its time.
+    func readsRemotely(from offset: Offset) -> Bool
+
     /// The first record with a timestamp at or after `timestamp`; nil if there is none. Granularity: the record for
     /// uncompressed batches, the batch for compressed ones.
     func offset(forTimestamp timestamp: Timestamp) async throws(LogError) -> TimestampedOffset?
@@ -231,6 +235,9 @@ public protocol PartitionLog: AnyObject, Sendable {
 }
 
 extension PartitionLog {
+    /// Where all records are at hand, or the engine bounds its reads itself.
+    public func readsRemotely(from offset: Offset) -> Bool { false }
+
     /// Where one broker's log is all there is.
     public func lowWatermark(isLive: (BrokerID) -> Bool) throws(LogError) -> Offset { offsets.logStart }
 }

@@ -60,6 +60,76 @@ import Testing
         #expect(partitions[1].errorCode == .none)
     }
 
+    /// Partition 0 lies in an object store.
+    private func remoteBroker(stalls: Bool) async throws -> (broker: TestBroker, far: HeldLog) {
+        let broker = try await TestCluster().broker()
+        try await broker.createTopic("t", partitions: 2)
+        _ = try await broker.produce(batch(["far"]), to: "t", 0)
+        _ = try await broker.produce(batch(["near"]), to: "t", 1)
+        let topic = try #require(broker.metadata.current.topic(named: "t"))
+        let far = try #require(broker.hold(PartitionID(topicID: topic.id, topic: "t", partition: 0)))
+        far.beRemote(stalls: stalls)
+        return (broker, far)
+    }
+
+    private func both(maxWaitMs: Int32 = 0) -> FetchRequest {
+        var request = TestBroker.fetchRequest("t", maxWaitMs: maxWaitMs)
+        request.topics[0].partitions.append(FetchRequest.FetchPartition(partition: 1, partitionMaxBytes: 1 << 20))
+        return request
+    }
+
+    private func texts(_ response: FetchResponse) throws -> [Int32: [String]] {
+        var texts: [Int32: [String]] = [:]
+        for partition in response.responses[0].partitions {
+            #expect(partition.errorCode == .none)
+            texts[partition.partitionIndex] = try values(partition.records)
+        }
+        return texts
+    }
+
+    @Test func aStoreThatStallsKeepsNobodyFromWhatIsAtHand() async throws {
+        let (broker, far) = try await remoteBroker(stalls: true)
+        async let first = broker.ask(both(), version: 12)
+        await eventually { far.readCount == 1 && broker.cluster.clock.sleeperCount > 0 }
+        broker.cluster.clock.advance(by: .milliseconds(500))
+        #expect(try texts(try await first) == [0: [], 1: ["near"]])
+        // The read goes on, and the next fetch takes what it brings.
+        async let second = broker.ask(both(), version: 12)
+        await eventually { broker.cluster.clock.sleeperCount > 0 }
+        far.beRemote(stalls: false)
+        #expect(try texts(try await second) == [0: ["far"], 1: ["near"]])
+        #expect(far.readCount == 1)
+        #expect(try texts(try await broker.ask(both(), version: 12)) == [0: ["far"], 1: ["near"]])
+    }
+
+    @Test func whatComesFromAfarIsAnsweredAtOnce() async throws {
+        let (broker, _) = try await remoteBroker(stalls: false)
+        var request = TestBroker.fetchRequest("t", maxWaitMs: 60_000, minBytes: 1 << 20)
+        #expect(try texts(try await broker.ask(request, version: 12)) == [0: ["far"]])
+        // The first batch comes whole, the room is shared with those at hand.
+        request.maxBytes = 1
+        #expect(try texts(try await broker.ask(request, version: 12)) == [0: ["far"]])
+        var shared = both()
+        shared.maxBytes = 1
+        #expect(try texts(try await broker.ask(shared, version: 12)) == [0: [], 1: ["near"]])
+    }
+
+    @Test func howLongAStoreIsWaitedForMayChangeWhileTheBrokerRuns() async throws {
+        let (broker, far) = try await remoteBroker(stalls: true)
+        let request = IncrementalAlterConfigsRequest(resources: [
+            .init(
+                resourceType: 4, resourceName: "",
+                configs: [.init(name: "remote.fetch.max.wait.ms", configOperation: 0, value: "40")])
+        ])
+        #expect(try await broker.ask(request, version: 1).responses.map(\.errorCode) == [.none])
+        await eventually { broker.metadata.current.brokerConfig("remote.fetch.max.wait.ms", of: broker.id) == "40" }
+        async let answer = broker.ask(both(), version: 12)
+        await eventually { far.readCount == 1 && broker.cluster.clock.sleeperCount > 0 }
+        broker.cluster.clock.advance(by: .milliseconds(40))
+        #expect(try texts(try await answer) == [0: [], 1: ["near"]])
+        far.beRemote(stalls: false)
+    }
+
     @Test func aWaitingFetchIsAnsweredByAProduce() async throws {
         let broker = try await broker()
         async let waiting = broker.ask(TestBroker.fetchRequest("t", maxWaitMs: 60_000), version: 12)

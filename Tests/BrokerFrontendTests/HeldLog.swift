@@ -15,7 +15,23 @@ final class HeldLog: PartitionLog {
     private let listener = Mutex<(@Sendable (any PartitionLog) -> Void)?>(nil)
     private let reads = Atomic<Int>(0)
 
+    /// Reads go to a store far away; while it stalls, they wait.
+    private let remote = Mutex((isRemote: false, isStalled: false, waiting: [CheckedContinuation<Void, Never>]()))
+
     init(_ base: any PartitionLog) { self.base = base }
+
+    func beRemote(stalls: Bool) {
+        let waiting = remote.withLock { remote -> [CheckedContinuation<Void, Never>] in
+            remote.isRemote = true
+            remote.isStalled = stalls
+            guard !stalls else { return [] }
+            defer { remote.waiting = [] }
+            return remote.waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    func readsRemotely(from offset: Offset) -> Bool { remote.withLock { $0.isRemote } }
 
     /// Appends that wait.
     var heldCount: Int { signals.withLock { $0.count } }
@@ -57,6 +73,13 @@ final class HeldLog: PartitionLog {
         from offset: Offset, maxBytes: Int, minOneBatch: Bool, bound: ReadBound, reader: Reader, currentLeaderEpoch: LeaderEpoch?
     ) async throws(LogError) -> ReadResult {
         reads.add(1, ordering: .relaxed)
+        await withCheckedContinuation { continuation in
+            let isStalled = remote.withLock { remote in
+                if remote.isStalled { remote.waiting.append(continuation) }
+                return remote.isStalled
+            }
+            if !isStalled { continuation.resume() }
+        }
         return try await base.read(
             from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch, bound: bound, reader: reader,
             currentLeaderEpoch: currentLeaderEpoch)

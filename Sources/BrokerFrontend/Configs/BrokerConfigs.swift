@@ -48,6 +48,12 @@ package enum BrokerConfigs {
         ConfigDefinition(
             "offsets.topic.segment.bytes", .int, "104857600", positiveInt, "Segments of the topic that groups are kept in."),
         ConfigDefinition(
+            "remote.fetch.max.wait.ms", .int, "500", positiveInt,
+            "How long a fetch waits for records that lie in an object store."),
+        ConfigDefinition(
+            "remote.log.reader.max.pending.tasks", .int, "100", positiveInt,
+            "Reads of records in an object store under way at one time; beyond it fetches are answered without."),
+        ConfigDefinition(
             "replica.lag.time.max.ms", .long, "30000", positive, "How long a follower may lag and stay in the in-sync set."),
     ]
 
@@ -82,6 +88,24 @@ package enum BrokerConfigs {
         ConfigDefinition("process.roles", .list, "broker,controller", "What the node does in the cluster."),
         ConfigDefinition("queued.max.request.bytes", .long, "268435456", "Bytes of requests the broker holds at most."),
         ConfigDefinition(
+            "remote.log.manager.copy.max.bytes.per.second", .long, "9223372036854775807", positive,
+            "Bytes per second of segments that are copied to the object store."),
+        ConfigDefinition(
+            "remote.log.manager.copy.quota.window.num", .int, "11", .numbers(2...1_000),
+            "Windows over which copied bytes are counted."),
+        ConfigDefinition(
+            "remote.log.manager.copy.quota.window.size.seconds", .int, "1", .numbers(1...3_600),
+            "Length of a window over which copied bytes are counted."),
+        ConfigDefinition(
+            "remote.log.manager.fetch.max.bytes.per.second", .long, "9223372036854775807", positive,
+            "Bytes per second that consumers read from the object store."),
+        ConfigDefinition(
+            "remote.log.manager.fetch.quota.window.num", .int, "11", .numbers(2...1_000),
+            "Windows over which fetched bytes are counted."),
+        ConfigDefinition(
+            "remote.log.manager.fetch.quota.window.size.seconds", .int, "1", .numbers(1...3_600),
+            "Length of a window over which fetched bytes are counted."),
+        ConfigDefinition(
             "remote.log.manager.task.interval.ms", .long, "30000", positive, "How often segments are looked at for offloading."),
         ConfigDefinition("replica.fetch.max.bytes", .int, "1048576", natural, "Bytes of one partition in a follower's fetch."),
         ConfigDefinition("replica.fetch.response.max.bytes", .int, "10485760", natural, "Bytes of a follower's fetch."),
@@ -112,7 +136,10 @@ package enum BrokerConfigs {
     /// Settings that may change while the broker runs.
     package static let dynamicNames: Set<String> = {
         var names = Set(topicDefaults.map(\.name))
-        names.formUnion(["leader.replication.throttled.rate", "follower.replication.throttled.rate"])
+        names.formUnion([
+            "leader.replication.throttled.rate", "follower.replication.throttled.rate", "remote.fetch.max.wait.ms",
+            "remote.log.manager.copy.max.bytes.per.second", "remote.log.manager.fetch.max.bytes.per.second",
+        ])
         names.remove(TopicConfigs.storageMode)
         return names
     }()

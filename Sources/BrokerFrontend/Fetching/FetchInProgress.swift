@@ -12,6 +12,9 @@ internal import RuntimeEnvironment
 ///
 /// The session's pending partitions are read, within the request's bytes. If that is too little, the fetch waits for progress of its
 /// partitions and reads again those that made some, until there is enough, something is wrong, or time is up.
+///
+/// Partitions whose records lie in an object store are read after the others, all at a time, and waited for only so long: a store that is
+/// slow keeps nobody from records that are at hand.
 final class FetchInProgress {
     private let request: FetchRequest
     private let context: RequestContext
@@ -28,6 +31,8 @@ final class FetchInProgress {
     private var bytes = 0
     /// Places that must be told of at once.
     private var urgentCount = 0
+    /// Places whose records lie in an object store, met in this round of reads.
+    private var remotes: [(number: Int, log: any PartitionLog)] = []
 
     init(_ request: FetchRequest, _ context: RequestContext, _ session: FetchSession, isIncremental: Bool) {
         self.request = request
@@ -85,6 +90,7 @@ final class FetchInProgress {
             }
             if session.places[number].isQuiet, mayRest(partition) { session.places[number].isPending = false }
         }
+        if !remotes.isEmpty { await readRemotes(image) }
     }
 
     /// A follower that is to join the in-sync set is looked at with each of its fetches.
@@ -98,6 +104,7 @@ final class FetchInProgress {
     private func read(_ numbers: [Int]) async {
         let image = frontend.metadata.current
         for number in numbers { await read(number, image) }
+        if !remotes.isEmpty { await readRemotes(image) }
     }
 
     private func read(_ number: Int, _ image: MetadataImage) async {
@@ -121,6 +128,10 @@ final class FetchInProgress {
 
     private func read(_ number: Int, _ log: any PartitionLog, _ image: MetadataImage) async {
         let asked = session.places[number].asked
+        if replica == nil, log.readsRemotely(from: Offset(asked.fetchOffset)) {
+            remotes.append((number, log))
+            return
+        }
         let others = bytes - session.places[number].bytes
         let reader: Reader =
             replica.map {
@@ -134,17 +145,60 @@ final class FetchInProgress {
                 minOneBatch: others == 0, bound: bound, reader: reader,
                 currentLeaderEpoch: asked.currentLeaderEpoch < 0 ? nil : LeaderEpoch(asked.currentLeaderEpoch))
             succeed(number, result)
-        } catch {
-            fail(number, ErrorCode(error))
-            switch error.code {
-            case .notLeader, .fencedLeaderEpoch, .unknownLeaderEpoch, .fenced:
-                if let record = image.partition(log.partition.topicID, log.partition.partition) { tellLeader(number, record) }
-            default: break
+        } catch { fail(number, error, log, image) }
+    }
+
+    private func fail(_ number: Int, _ error: LogError, _ log: any PartitionLog, _ image: MetadataImage) {
+        fail(number, ErrorCode(error))
+        switch error.code {
+        case .notLeader, .fencedLeaderEpoch, .unknownLeaderEpoch, .fenced:
+            if let record = image.partition(log.partition.topicID, log.partition.partition) { tellLeader(number, record) }
+        default: break
+        }
+    }
+
+    /// Shares what room the local ones have left.
+    private func readRemotes(_ image: MetadataImage) async {
+        let remotes = remotes
+        self.remotes = []
+        let others = remotes.reduce(bytes) { $0 - session.places[$1.number].bytes }
+        var room = max(maxBytes - others, 0)
+        let wait = RemoteWait(count: remotes.count)
+        var isAsked: [Bool] = []
+        for (index, remote) in remotes.enumerated() {
+            let asked = session.places[remote.number].asked
+            let share = min(max(Int(asked.partitionMaxBytes), 0), room)
+            let mustHaveOne = others == 0 && index == 0
+            room -= share
+            let isBegun =
+                (share > 0 || mustHaveOne)
+                && frontend.remoteReads.read(
+                    remote.log,
+                    RemoteReads.Request(
+                        partition: remote.log.partition, offset: Offset(asked.fetchOffset), maxBytes: share,
+                        minOneBatch: mustHaveOne, bound: bound,
+                        currentLeaderEpoch: asked.currentLeaderEpoch < 0 ? nil : LeaderEpoch(asked.currentLeaderEpoch))
+                ) { wait.note(index, $0) }
+            if !isBegun { wait.note(index, nil) }
+            isAsked.append(isBegun)
+        }
+        let deadline = frontend.environment.clock.now() + frontend.remoteFetchWaitMax(image)
+        let timer = frontend.timers.schedule(at: deadline) { wait.end() }
+        let outcomes = await wait.outcomes()
+        frontend.timers.cancel(timer)
+        for (index, remote) in remotes.enumerated() {
+            switch outcomes[index] {
+            // What has come from afar waits for nothing more.
+            case .success(let result): succeed(remote.number, result, isUrgent: !result.records.isEmpty)
+            case .failure(let error): fail(remote.number, error, remote.log, image)
+            // Who has waited in vain is told so, rather than waits once more.
+            case nil:
+                succeed(remote.number, ReadResult(records: LogSlices(), offsets: remote.log.offsets), isUrgent: isAsked[index])
             }
         }
     }
 
-    private func succeed(_ number: Int, _ result: ReadResult) {
+    private func succeed(_ number: Int, _ result: ReadResult, isUrgent: Bool = false) {
         var answer = FetchResponse.PartitionData(partitionIndex: session.places[number].asked.partition)
         answer.highWatermark = result.offsets.highWatermark.rawValue
         answer.lastStableOffset = result.offsets.lastStable.rawValue
@@ -155,7 +209,7 @@ final class FetchInProgress {
                 FetchResponse.AbortedTransaction(producerId: $0.producerID, firstOffset: $0.firstOffset.rawValue)
             } : nil
         answer.records = result.records
-        var isUrgent = false
+        var isUrgent = isUrgent
         if let diverging = result.divergingEpoch, context.version >= 12 {
             answer.divergingEpoch = FetchResponse.EpochEndOffset(
                 epoch: diverging.epoch.rawValue, endOffset: diverging.endOffset.rawValue)

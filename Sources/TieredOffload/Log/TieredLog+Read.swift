@@ -6,6 +6,7 @@ public import LogEngine
 public import LogModel
 internal import LogSegments
 internal import Logging
+internal import Metering
 internal import NIOCore
 
 extension TieredLog {
@@ -41,16 +42,24 @@ extension TieredLog {
             // KIP-956: answered without records, not refused. The reader asks again.
             guard parts.fetchGate.delay() == .zero else { return ReadResult(records: LogSlices([]), offsets: offsets) }
             let batches: RecordBatches
+            parts.meters.remoteFetch.requests.add()
             do throws(LogError) {
                 batches = try await readTier(from: offset, maxBytes: maxBytes, minOneBatch: minOneBatch)
             } catch {
                 // Retention was faster.
-                guard try await wasDeleted(error) else { throw error }
-                continue
+                if try await wasDeleted(error) { continue }
+                parts.meters.remoteFetch.errors.add()
+                throw error
             }
+            parts.meters.remoteFetch.bytes.add(Int64(batches.sizeInBytes))
             parts.fetchGate.note(Int64(batches.sizeInBytes))
             return ReadResult(records: LogSlices(batches.buffer), offsets: offsets)
         }
+    }
+
+    public func readsRemotely(from offset: Offset) -> Bool {
+        let offsets = tail.offsets
+        return offset >= offsets.logStart && offset < offsets.localStart
     }
 
     func demandLeadership(at epoch: LeaderEpoch?) throws(LogError) {
