@@ -187,6 +187,7 @@ private struct NodeStart {
             registry.replicated.reportFailures(
                 to: PartitionStateStore(store: store), broker: brokerID, clock: environment.clock, logger: logger)
             registry.replicated.follow(cache.current, broker: brokerID, file: given)
+            registry.followTierLimits(cache.current, broker: brokerID, file: given)
             let failure = NodeFailure()
             registry.replicated.whenExhausted { [logger] reason in
                 failure.set(
@@ -197,7 +198,10 @@ private struct NodeStart {
                 Task { await registration.release() }
             }
             _ = cache.onChange { update in
-                if update.brokerConfigsChanged { registry.replicated.follow(update.new, broker: brokerID, file: given) }
+                if update.brokerConfigsChanged {
+                    registry.replicated.follow(update.new, broker: brokerID, file: given)
+                    registry.followTierLimits(update.new, broker: brokerID, file: given)
+                }
                 follower.changed(update)
                 if update.dutiesChanged || !update.changedTopics.isEmpty { duties.look() }
             }

@@ -114,7 +114,8 @@ package final class Node: Sendable {
             meters: meters, leaders: led.count, partitions: logs.count,
             underReplicated: led.filter { $0.assignment.inSyncReplicas.count < $0.assignment.targetReplicas.count }.count,
             isController: parts.cache.current.controller?.record.broker == configuration.nodeID,
-            connections: parts.server.connectionCount, fetchSessions: parts.frontend.fetchSessionCounts, copies: copies)
+            connections: parts.server.connectionCount, fetchSessions: parts.frontend.fetchSessionCounts, copies: copies,
+            copyLag: parts.registry.copyLag)
     }
 }
 

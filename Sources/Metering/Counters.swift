@@ -76,6 +76,16 @@ public enum UpkeepTask: String, Sendable, Hashable, CaseIterable, Codable {
     case recovery
 }
 
+/// One kind of work with the tier.
+public final class RemoteMeter: Sendable {
+    public let bytes = Counter()
+    /// Begun, failed ones included.
+    public let requests = Counter()
+    public let errors = Counter()
+
+    public init() {}
+}
+
 /// All counters of one broker. One instance is made at assembly and handed to whoever counts.
 public final class Meters: Sendable {
     public let network: [NetworkClass: Counter]
@@ -94,6 +104,11 @@ public final class Meters: Sendable {
     /// Record bytes put, once each whatever the store's copies.
     public let objectRecordBytes: [ObjectWrite: Counter]
     public let upkeepFailures: [UpkeepTask: Counter]
+    /// Bytes of segments copied to the tier, of records read from it, and what was asked for and failed: Kafka's Remote… of its
+    /// BrokerTopicMetrics.
+    public let remoteCopy = RemoteMeter()
+    public let remoteFetch = RemoteMeter()
+    public let remoteDelete = RemoteMeter()
 
     public init() {
         network = Dictionary(uniqueKeysWithValues: NetworkClass.allCases.map { ($0, Counter()) })
@@ -115,6 +130,11 @@ public final class Meters: Sendable {
             "reassignment.bytesOut": reassignmentBytesOut.value, "reassignment.bytesIn": reassignmentBytesIn.value,
             "requests.errors": objectRequestErrors.value,
         ]
+        for (name, meter) in [("copy", remoteCopy), ("fetch", remoteFetch), ("delete", remoteDelete)] {
+            values["remote.\(name).bytes"] = meter.bytes.value
+            values["remote.\(name).requests"] = meter.requests.value
+            values["remote.\(name).errors"] = meter.errors.value
+        }
         for (key, counter) in network { values["network.\(key.rawValue)"] = counter.value }
         for (key, counter) in objectRequests { values["requests.\(key.rawValue)"] = counter.value }
         for (key, counter) in bytesWritten { values["written.\(key.rawValue)"] = counter.value }

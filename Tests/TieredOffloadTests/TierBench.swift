@@ -7,6 +7,7 @@ import LogEngine
 import LogModel
 import LogSegments
 import Logging
+import Metering
 import NIOCore
 import ObjectStore
 import RuntimeEnvironment
@@ -45,13 +46,13 @@ final class TierBench: Sendable {
         _ id: Int32 = 1, over storage: TailStorage? = nil, leader: Int32? = nil, epoch: Int32 = 1, replicas: [Int32]? = nil,
         metadata: (any MetadataStore)? = nil, store: (any ObjectStore)? = nil, settings: TieredSettings = .test,
         configuration: LogConfiguration = .test, inSync: [Int32]? = nil, leaderTierEnd: TieredEngine.LeaderTierEnd? = nil,
-        logger: Logger = Logger(label: "tier-test", factory: { _ in SwiftLogNoOpLogHandler() })
+        meters: Meters = Meters(), logger: Logger = Logger(label: "tier-test", factory: { _ in SwiftLogNoOpLogHandler() })
     ) async throws -> Broker {
         let tail = TailEngine(broker: BrokerID(id), storage: storage ?? self.storage(id))
         let engine = TieredEngine(
             brokerID: BrokerID(id), tail: tail, store: store ?? self.store, metadata: metadata ?? self.metadata,
             environment: world.environment, settings: settings, leaderTierEnd: leaderTierEnd,
-            logger: logger)
+            meters: meters, logger: logger)
         try await engine.start()
         let broker = Broker(id: BrokerID(id), engine: engine, tail: tail, bench: self)
         try await apply(

@@ -4,6 +4,8 @@
 
 import LogEngine
 import LogModel
+import Metering
+import ObjectStore
 import RuntimeEnvironment
 import SimulationKit
 import Testing
@@ -63,6 +65,41 @@ import TieredOffload
             try await eventually("the others follow") { try await bench.records().count == 3 }
         }
         #expect(try await broker.readAll() == before)
+        await broker.engine.shutdown()
+    }
+
+    @Test func aLimitThatIsLiftedLetsGoWhatWaits() async throws {
+        let bench = TierBench()
+        var settings = TieredSettings.test
+        settings.copyLimit = TransferLimit(bytesPerSecond: 1)
+        let meters = Meters()
+        let broker = try await bench.start(settings: settings, meters: meters)
+        for _ in 0..<3 { try await broker.fill(batches: 5) }
+        let size = broker.log.sizeInBytes
+        try await broker.engine.settle()
+        #expect(try await bench.records().count == 1)
+        #expect(broker.engine.copyLag.segments == 2 && broker.engine.copyLag.bytes == size / 3 * 2)
+        broker.engine.setTransferLimits(copyBytesPerSecond: nil, fetchBytesPerSecond: 1)
+        try await eventually("the others follow") {
+            try await bench.records().allSatisfy { $0.state == .copyFinished } && broker.engine.copyLag.segments == 0
+        }
+        #expect(try await bench.records().count == 3)
+        #expect(meters.remoteCopy.bytes.value == size && meters.remoteCopy.requests.value == 3)
+        #expect(meters.remoteCopy.errors.value == 0 && broker.engine.copyLag.bytes == 0)
+        func read(_ offset: Int64) async throws -> Int {
+            try await broker.log.read(
+                from: Offset(offset), maxBytes: 100_000, minOneBatch: true, bound: .highWatermark, reader: .consumer,
+                currentLeaderEpoch: nil
+            ).records.sizeInBytes
+        }
+        let bytes = try await read(0)
+        #expect(bytes > 0 && meters.remoteFetch.bytes.value == Int64(bytes))
+        #expect(try await read(25) == 0)
+        broker.engine.setTransferLimits(copyBytesPerSecond: nil, fetchBytesPerSecond: nil)
+        #expect(try await read(25) > 0)
+        bench.store.setFault { $0.kind == .get ? .fail(.timedOut) : nil }
+        #expect(await failure { _ = try await read(50) } == .notAvailable)
+        #expect(meters.remoteFetch.errors.value == 1)
         await broker.engine.shutdown()
     }
 

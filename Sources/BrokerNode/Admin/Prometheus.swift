@@ -10,7 +10,7 @@ internal import Metering
 enum Prometheus {
     static func text(
         meters: Meters, leaders: Int, partitions: Int, underReplicated: Int, isController: Bool, connections: Int,
-        fetchSessions: FetchSessionCounts, copies: [CopyReport]
+        fetchSessions: FetchSessionCounts, copies: [CopyReport], copyLag: (bytes: Int64, segments: Int64)
     ) -> String {
         var lines: [String] = []
         func metric(_ name: String, _ type: String, _ help: String, _ samples: [(String, Int64)]) {
@@ -34,6 +34,21 @@ enum Prometheus {
             "kafka_server_brokertopicmetrics_reassignmentbytesin_total", "counter",
             "Batch bytes received because a partition moved",
             [("", meters.reassignmentBytesIn.value)])
+        for (name, what, meter) in [
+            ("remotecopy", "copied to the tier", meters.remoteCopy), ("remotefetch", "read from the tier", meters.remoteFetch),
+            ("remotedelete", "deleted from the tier", meters.remoteDelete),
+        ] {
+            let prefix = "kafka_server_brokertopicmetrics_\(name)"
+            metric("\(prefix)bytes_total", "counter", "Bytes \(what)", [("", meter.bytes.value)])
+            metric("\(prefix)requests_total", "counter", "Times that something was \(what), or tried", [("", meter.requests.value)])
+            metric("\(prefix)errors_total", "counter", "Times that nothing was \(what)", [("", meter.errors.value)])
+        }
+        metric(
+            "kafka_server_brokertopicmetrics_remotecopylagbytes", "gauge", "Bytes of sealed segments not yet in the tier",
+            [("", copyLag.bytes)])
+        metric(
+            "kafka_server_brokertopicmetrics_remotecopylagsegments", "gauge", "Sealed segments not yet in the tier",
+            [("", copyLag.segments)])
         metric("kafka_server_replicamanager_leadercount", "gauge", "Partitions led here", [("", Int64(leaders))])
         metric("kafka_server_replicamanager_partitioncount", "gauge", "Partitions held here", [("", Int64(partitions))])
         metric(

@@ -141,7 +141,7 @@ struct EngineAssembly {
         }
         let engine = TieredEngine(
             brokerID: configuration.nodeID, tail: tail, store: objectStore, metadata: store, environment: environment,
-            settings: settings, leaderTierEnd: leaderTierEnd, logger: logger)
+            settings: settings, leaderTierEnd: leaderTierEnd, meters: meters, logger: logger)
         tail.setTierBootstrap { [weak engine] log, start in
             let lineage = LeaderLineage(
                 start: start.leader.localStart, epoch: start.leader.epochBeforeLocalStart, logStart: start.leader.logStart,

@@ -122,7 +122,7 @@ final class ReplicatedEngines: Sendable {
     }
 
     /// Bytes per second; nil for no bound, which Kafka writes as the largest number.
-    private static func rate(_ name: String, of broker: BrokerID, _ image: MetadataImage, _ file: [String: String]) -> Int64? {
+    static func rate(_ name: String, of broker: BrokerID, _ image: MetadataImage, _ file: [String: String]) -> Int64? {
         guard let rate = (image.brokerConfig(name, of: broker) ?? file[name]).flatMap({ Int64($0) }), rate != .max else {
             return nil
         }

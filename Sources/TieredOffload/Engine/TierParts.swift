@@ -5,6 +5,7 @@
 internal import ClusterMetadata
 internal import LogModel
 internal import Logging
+internal import Metering
 internal import ObjectStore
 internal import RuntimeEnvironment
 
@@ -25,12 +26,14 @@ struct TierParts: Sendable {
     /// Asks a leader for the exclusive end of its tier; nil unless new followers begin there.
     let leaderTierEnd: TieredEngine.LeaderTierEnd?
     let worker: any Worker
+    let meters: Meters
     let logger: Logger
 
     init(
         broker: BrokerID, store: any ObjectStore, metadata: any MetadataStore, environment: RuntimeEnvironment,
-        settings: TieredSettings, leaderTierEnd: TieredEngine.LeaderTierEnd?, logger: Logger
+        settings: TieredSettings, leaderTierEnd: TieredEngine.LeaderTierEnd?, meters: Meters, logger: Logger
     ) {
+        self.meters = meters
         self.leaderTierEnd = leaderTierEnd
         self.broker = broker
         self.settings = settings

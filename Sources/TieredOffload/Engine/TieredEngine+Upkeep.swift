@@ -63,6 +63,22 @@ extension TieredEngine {
 
     // MARK: Asked for
 
+    /// Changes how many bytes a second may go to the tier and come from it; nil for no limit. What waited for its turn looks again.
+    public func setTransferLimits(copyBytesPerSecond: Int64?, fetchBytesPerSecond: Int64?) {
+        parts.copyGate.set(bytesPerSecond: copyBytesPerSecond)
+        parts.fetchGate.set(bytesPerSecond: fetchBytesPerSecond)
+        for log in heldLogs { log.kick() }
+    }
+
+    /// Sealed segments of partitions led here that are not in the tier yet, as of each partition's last look (Kafka's RemoteCopyLag).
+    public var copyLag: (bytes: Int64, segments: Int64) {
+        heldLogs.filter(\.isLeader).reduce(into: (bytes: 0, segments: 0)) { sum, log in
+            let lag = log.state.withLock { $0.copyLag }
+            sum.bytes += lag.bytes
+            sum.segments += lag.segments
+        }
+    }
+
     /// Everything sealed is in the tier, local and total retention are applied, and what is due is deleted, as far as this broker's roles go.
     /// A follower waits a while for its leader's uploads (``TieredSettings/settlePatience``). Active segments stay as they are.
     public func settle() async throws(LogError) {

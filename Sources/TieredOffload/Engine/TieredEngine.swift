@@ -7,6 +7,7 @@ public import LogEngine
 public import LogModel
 internal import LogSegments
 public import Logging
+public import Metering
 public import ObjectStore
 public import RuntimeEnvironment
 internal import Synchronization
@@ -39,13 +40,13 @@ public final class TieredEngine: LogEngine {
     public init(
         brokerID: BrokerID, tail: any LogEngine, store: any ObjectStore, metadata: any MetadataStore,
         environment: RuntimeEnvironment,
-        settings: TieredSettings = TieredSettings(), leaderTierEnd: LeaderTierEnd? = nil,
+        settings: TieredSettings = TieredSettings(), leaderTierEnd: LeaderTierEnd? = nil, meters: Meters = Meters(),
         logger: Logger = Logger(label: "ninefold.tiered")
     ) {
         self.tail = tail
         parts = TierParts(
             broker: brokerID, store: store, metadata: metadata, environment: environment, settings: settings,
-            leaderTierEnd: leaderTierEnd, logger: logger)
+            leaderTierEnd: leaderTierEnd, meters: meters, logger: logger)
     }
 
     public func start() async throws(LogError) {

@@ -6,6 +6,7 @@ internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
 internal import LogSegments
+internal import Metering
 internal import RuntimeEnvironment
 internal import Synchronization
 internal import Logging
@@ -16,28 +17,47 @@ extension TieredLog {
         let epoch = assignment.leaderEpoch
         let offsets = tail.offsets
         let bound = min(offsets.highWatermark, offsets.lastStable)
-        for segment in await sealedSegments(below: offsets.logEnd) {
+        let (view, history, logStart) = (catalog.view, history, offsets.logStart)
+        let pending = await sealedSegments(below: offsets.logEnd).filter { segment in
+            let start = max(segment.baseOffset, logStart)
+            return start < segment.endOffset && !view.covers(start..<segment.endOffset, in: history)
+        }
+        noteCopyLag(pending[...])
+        for (index, segment) in pending.enumerated() {
             guard segment.endOffset <= bound else {
                 // An open transaction below it: the next round looks again.
                 if offsets.highWatermark < segment.endOffset { state.withLock { $0.awaitedHighWatermark = segment.endOffset } }
                 return
             }
-            let start = max(segment.baseOffset, tail.offsets.logStart)
-            guard start < segment.endOffset, !catalog.view.covers(start..<segment.endOffset, in: history) else { continue }
+            // Deleted while those before it went up.
+            guard tail.offsets.logStart < segment.endOffset else { continue }
             guard let claim = claim(at: epoch) else { return }
             await parts.copySlots.enter()
             defer { parts.copySlots.leave() }
             guard !Task.isCancelled, self.claim(at: epoch) != nil else { return }
             if let delay = parts.copyGate.admit(segment.sizeInBytes) { return kick(after: delay) }
-            try await parts.uploader.upload(
-                segment, of: partition, history: source.epochHistory, leaderEpoch: epoch, claim: claim, catalog: catalog,
-                attempts: parts.attempts, worker: parts.worker)
+            parts.meters.remoteCopy.requests.add()
+            do throws(LogError) {
+                try await parts.uploader.upload(
+                    segment, of: partition, history: source.epochHistory, leaderEpoch: epoch, claim: claim, catalog: catalog,
+                    attempts: parts.attempts, worker: parts.worker)
+            } catch {
+                parts.meters.remoteCopy.errors.add()
+                throw error
+            }
+            parts.meters.remoteCopy.bytes.add(segment.sizeInBytes)
+            noteCopyLag(pending[(index + 1)...])
             parts.logger.debug(
                 "Segment copied to the tier",
                 metadata: ["partition": "\(partition)", "offset": "\(segment.baseOffset)", "bytes": "\(segment.sizeInBytes)"])
             // Not at the end: a volume that is short of space gets it back segment by segment.
             if hasLocalRetention { try await applyLocalRetention() }
         }
+    }
+
+    private func noteCopyLag(_ segments: ArraySlice<SealedSegment>) {
+        let bytes = segments.reduce(0) { $0 + $1.sizeInBytes }
+        state.withLock { $0.copyLag = (bytes, Int64(segments.count)) }
     }
 
     /// The broker's copy quota is used up: the other steps of the round go on, and a later one copies.

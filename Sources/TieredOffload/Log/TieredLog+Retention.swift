@@ -6,6 +6,7 @@ internal import ClusterMetadata
 internal import LogEngine
 internal import LogModel
 internal import LogSegments
+internal import Metering
 internal import ObjectStore
 internal import RuntimeEnvironment
 internal import Synchronization
@@ -130,9 +131,12 @@ extension TieredLog {
             revision = started
         }
         await parts.reader.forget(segment)
+        parts.meters.remoteDelete.requests.add()
         do throws(ObjectStoreError) {
             try await parts.store.delete(TierKey.all(segment))
+            parts.meters.remoteDelete.bytes.add(segment.objectBytes)
         } catch {
+            parts.meters.remoteDelete.errors.add()
             throw LogError(
                 .notAvailable, "\(partition): the objects of segment \(segment.baseOffset) could not be deleted; it is tried again",
                 cause: error)

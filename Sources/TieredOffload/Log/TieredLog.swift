@@ -28,6 +28,8 @@ public final class TieredLog: PartitionLog {
         var sizeAtRound: Int64 = 0
         /// The next sealed segment becomes copyable when the high watermark gets here.
         var awaitedHighWatermark: Offset?
+        /// Sealed and not yet in the tier.
+        var copyLag: (bytes: Int64, segments: Int64) = (0, 0)
         /// When an unfinished attempt of another broker was first seen here.
         var orphansSince: [String: MonotonicInstant] = [:]
     }

@@ -25,11 +25,17 @@ package struct TransferQuota: Sendable {
         var bytes: Int64
     }
 
-    private let limit: TransferLimit
+    private var limit: TransferLimit
     /// Oldest first, none older than all windows together.
     private var windows: [Window] = []
 
     package init(_ limit: TransferLimit) { self.limit = limit }
+
+    /// What was transferred without a limit is not counted afterwards; nil for none.
+    package mutating func set(bytesPerSecond: Int64?) {
+        limit.bytesPerSecond = bytesPerSecond
+        if bytesPerSecond == nil { windows = [] }
+    }
 
     /// How long a transfer that is asked for at `now` has to wait; zero if it may begin.
     package mutating func delay(at now: MonotonicInstant) -> Duration {
@@ -64,6 +70,8 @@ final class TransferGate: Sendable {
         quota = Mutex(TransferQuota(limit))
         self.clock = clock
     }
+
+    func set(bytesPerSecond: Int64?) { quota.withLock { $0.set(bytesPerSecond: bytesPerSecond) } }
 
     /// Zero if a transfer may begin now; nothing is counted.
     func delay() -> Duration { quota.withLock { $0.delay(at: clock.now()) } }
