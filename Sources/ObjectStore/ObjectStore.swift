@@ -58,6 +58,21 @@ public struct ObjectInfo: Sendable, Hashable {
     }
 }
 
+/// An upload in parts that was begun and neither completed nor aborted: its parts take space, and nobody sees them.
+public struct UnfinishedUpload: Sendable, Hashable {
+    public var key: String
+    /// The store's own name for it.
+    public var id: String
+    /// Milliseconds since 1970; nil where the store does not tell.
+    public var begunMilliseconds: Int64?
+
+    public init(key: String, id: String, begunMilliseconds: Int64? = nil) {
+        self.key = key
+        self.id = id
+        self.begunMilliseconds = begunMilliseconds
+    }
+}
+
 /// How many copies of an object's bytes the store keeps, and how we know.
 public struct ObjectCopies: Sendable, Hashable {
     public enum Basis: String, Sendable, Hashable, Codable {
@@ -106,6 +121,12 @@ public protocol ObjectStore: Sendable {
     /// An object too large for one put, in parts of at least 5 MiB (but the last), 10,000 at most. Visible only when completed.
     func putMultipart(_ key: String, parts: AsyncThrowingStream<ByteBuffer, any Error>) async throws(ObjectStoreError)
 
+    /// Of all writers, those under way included.
+    func unfinishedUploads(prefix: String) async throws(ObjectStoreError) -> [UnfinishedUpload]
+
+    /// Gives up another writer's upload and frees its parts; one that has ended is fine.
+    func abortUpload(_ upload: UnfinishedUpload) async throws(ObjectStoreError)
+
     /// Absolute paths of the object's copies where the store is a local directory; empty elsewhere.
     func physicalPaths(_ key: String) -> [String]
 
@@ -120,6 +141,10 @@ extension ObjectStore {
     public func put(_ key: String, _ body: ByteBuffer, condition: PutCondition = .always) async throws(ObjectStoreError) {
         try await put(key, [body], condition: condition)
     }
+
+    /// Where an upload that was cut off leaves nothing that the store does not clear away by itself.
+    public func unfinishedUploads(prefix: String) async throws(ObjectStoreError) -> [UnfinishedUpload] { [] }
+    public func abortUpload(_ upload: UnfinishedUpload) async throws(ObjectStoreError) {}
 
     /// All objects below `prefix`, page after page.
     public func listAll(prefix: String) async throws(ObjectStoreError) -> [ObjectInfo] {

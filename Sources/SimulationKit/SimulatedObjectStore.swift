@@ -39,6 +39,9 @@ public final class SimulatedObjectStore: ObjectStore {
         var requests: [ObjectOperation.Kind: Int] = [:]
         var fault: (@Sendable (ObjectOperation) -> ObjectFault?)?
         var listDelay: Duration?
+        /// Begun and neither completed nor given up.
+        var uploads: [String: UnfinishedUpload] = [:]
+        var lastUpload = 0
     }
 
     public let url: String
@@ -128,6 +131,8 @@ public final class SimulatedObjectStore: ObjectStore {
     }
 
     public func putMultipart(_ key: String, parts: AsyncThrowingStream<ByteBuffer, any Error>) async throws(ObjectStoreError) {
+        let upload = beginUpload(key)
+        defer { state.withLock { _ = $0.uploads.removeValue(forKey: upload.id) } }
         var collected: [ByteBuffer] = []
         do {
             for try await part in parts {
@@ -145,6 +150,28 @@ public final class SimulatedObjectStore: ObjectStore {
         try await perform(.multipart, key) { state throws(ObjectStoreError) in
             try self.store(Self.joined(body), at: key, .always, in: &state)
         }
+    }
+
+    /// What a writer leaves that dies before its last part.
+    @discardableResult
+    public func beginUpload(_ key: String) -> UnfinishedUpload {
+        let begun = clock.wallMilliseconds()
+        return state.withLock { state in
+            state.lastUpload += 1
+            let upload = UnfinishedUpload(key: key, id: "upload-\(state.lastUpload)", begunMilliseconds: begun)
+            state.uploads[upload.id] = upload
+            return upload
+        }
+    }
+
+    public func unfinishedUploads(prefix: String) async throws(ObjectStoreError) -> [UnfinishedUpload] {
+        try await perform(.list, prefix) { state throws(ObjectStoreError) in
+            state.uploads.values.filter { $0.key.hasPrefix(prefix) }.sorted { ($0.key, $0.id) < ($1.key, $1.id) }
+        }
+    }
+
+    public func abortUpload(_ upload: UnfinishedUpload) async throws(ObjectStoreError) {
+        try await perform(.multipart, upload.key) { state throws(ObjectStoreError) in state.uploads[upload.id] = nil }
     }
 
     public func physicalPaths(_ key: String) -> [String] { [] }

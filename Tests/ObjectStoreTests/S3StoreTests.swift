@@ -191,6 +191,34 @@ import Testing
         #expect(scripted.meters.objectRequests[.multipart]!.value == 4)
     }
 
+    @Test func unfinishedUploadsAreListedPageAfterPageAndEnded() async throws {
+        func page(_ upload: Int, _ rest: String) -> ScriptedTransport.Step {
+            .answer(
+                200,
+                body: """
+                    <ListMultipartUploadsResult><EncodingType>url</EncodingType>\(rest)<Upload><Key>a%2F\(upload)+x</Key>
+                    <UploadId>up \(upload)</UploadId><Initiated>1970-01-01T00:00:0\(upload).000Z</Initiated></Upload></ListMultipartUploadsResult>
+                    """)
+        }
+        let scripted = ScriptedStore(
+            page(
+                1,
+                "<IsTruncated>true</IsTruncated><NextKeyMarker>a%2F1+x</NextKeyMarker><NextUploadIdMarker>up 1</NextUploadIdMarker>"
+            ),
+            page(2, "<IsTruncated>false</IsTruncated>"), .error(404, "NoSuchUpload"))
+        let uploads = try await scripted.store.unfinishedUploads(prefix: "a/")
+        #expect(
+            uploads == [
+                UnfinishedUpload(key: "a/1 x", id: "up 1", begunMilliseconds: 1_000),
+                UnfinishedUpload(key: "a/2 x", id: "up 2", begunMilliseconds: 2_000),
+            ])
+        try await scripted.store.abortUpload(uploads[1])
+        let requests = scripted.transport.requests
+        #expect(requests.map(\.method) == ["GET", "GET", "DELETE"])
+        #expect(requests[1].url.contains("key-marker=a%2F1%20x") && requests[1].url.contains("upload-id-marker=up%201"))
+        #expect(requests[2].url == "http://host:9000/bucket/a/2%20x?uploadId=up%202")
+    }
+
     @Test func failedPartAborts() async throws {
         let scripted = ScriptedStore(Self.began, .error(403, "AccessDenied"), .answer(204))
         await expectCode(.forbidden) { () throws(ObjectStoreError) in

@@ -3,12 +3,14 @@
 //===----------------------------------------------------------------------===//
 
 import ClusterMetadata
+import Foundation
 import LogEngine
 import LogModel
 import NIOCore
 import ObjectStore
 import RuntimeEnvironment
 import SimulationKit
+import Synchronization
 import Testing
 import TieredOffload
 
@@ -79,6 +81,62 @@ import TieredOffload
         #expect(try await remembered() == 1)
         try await TierAudit.forgetDeletions(in: bench.metadata, before: now)
         #expect(try await remembered() == 0)
+    }
+
+    @Test func anUploadThatNobodyCompletesIsEndedOnceItIsOldEnough() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        try await broker.fill(batches: 5)
+        try await broker.engine.settle()
+        let kept = bench.store.keys
+        let dead = bench.store.beginUpload(try #require(kept.first { $0.hasSuffix(".log") }).replacing("-", with: "-0"))
+        bench.store.beginUpload("elsewhere/1.log")
+        // One that the metadata announce is its broker's to end.
+        var announced = try #require(try await bench.records().first)
+        announced.state = .copyStarted
+        announced.id = String(announced.id.reversed())
+        announced.objectKey += "1"
+        let key = TierKey.segment(announced.id, at: announced.baseOffset, of: bench.partition)
+        _ = try await bench.metadata.commit(
+            Transaction(conditions: [], operations: [.put(key, Array(try JSONEncoder().encode(announced)))]))
+        let running = bench.store.beginUpload(TierKey.log(announced))
+
+        var report = try await bench.audit(repairs: true, grace: .seconds(60))
+        #expect(report.unfinishedUploads == 2 && report.findings.isEmpty)
+        bench.world.clock.advance(by: .seconds(61))
+        report = try await bench.audit(grace: .seconds(60))
+        #expect(report.findings.map(\.kind) == [.unfinishedUpload] && report.findings.map(\.key) == [dead.key])
+        #expect(try await bench.store.unfinishedUploads(prefix: TierKey.objects) == [dead, running].sorted { $0.key < $1.key })
+        report = try await bench.audit(repairs: true, grace: .seconds(60))
+        #expect(report.findings.map(\.isRemoved) == [true])
+        #expect(try await bench.store.unfinishedUploads(prefix: "").map(\.key) == ["elsewhere/1.log", running.key])
+        #expect(bench.store.keys == kept)
+        await broker.engine.shutdown()
+    }
+
+    /// The put times out, and is carried out when the attempt has long been given up.
+    @Test func aPutThatArrivesLateIsRemovedByTheBrokerItself() async throws {
+        let bench = TierBench()
+        let broker = try await bench.start()
+        try await broker.fill(batches: 5)
+        let late = Mutex<String?>(nil)
+        bench.store.setFault { operation in
+            guard operation.kind == .put, operation.key.hasSuffix(".log") else { return nil }
+            late.withLock { $0 = $0 ?? operation.key }
+            return .fail(.timedOut)
+        }
+        #expect(await failure { try await broker.engine.settle() } == .notAvailable)
+        bench.store.setFault(nil)
+        let key = try #require(late.withLock { $0 })
+        try await bench.store.put(key, ByteBuffer(string: "late"))
+        try await broker.engine.settle()
+        // The segment is there by another attempt; what is late is not yet known not to come.
+        #expect(broker.log.offsets.latestTiered == Offset(24) && bench.store.keys.contains(key))
+        bench.world.clock.advance(by: .seconds(61))
+        try await broker.engine.settle()
+        #expect(!bench.store.keys.contains(key))
+        try await bench.expectNoOrphans()
+        await broker.engine.shutdown()
     }
 
     @Test(arguments: [".log", ".indexes", ".manifest"]) func aLostObjectIsNamedByItsOffsets(suffix: String) async throws {

@@ -46,6 +46,9 @@ struct AuditDuty: Sendable {
             ]
             switch finding.kind {
             case .orphan where finding.isRemoved: logger.notice("An object that no metadata name was removed", metadata: metadata)
+            case .unfinishedUpload where finding.isRemoved:
+                logger.notice("An upload that nobody would have completed was ended", metadata: metadata)
+            case .unfinishedUpload: logger.warning("An upload was begun and not completed", metadata: metadata)
             case .orphan: logger.warning("An object is named by no metadata", metadata: metadata)
             case .missing: logger.error("An object that the metadata name is not in the store", metadata: metadata)
             case .sizeMismatch: logger.error("An object has another size than the metadata say", metadata: metadata)

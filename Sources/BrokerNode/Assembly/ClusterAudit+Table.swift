@@ -34,6 +34,8 @@ extension ClusterAudit {
             let age = finding.ageSeconds.map { ", \(Int($0)) s old" } ?? ""
             return "orphan\(finding.isRemoved ? ", removed" : "")  \(finding.key) (\(bytes)\(age))"
         case .missing: return "missing  \(finding.key)\(holds)"
+        case .unfinishedUpload:
+            return "unfinished upload\(finding.isRemoved ? ", ended" : "")  \(finding.key)"
         case .sizeMismatch:
             return
                 "size  \(finding.key) has \(bytes), the metadata say \(finding.expectedBytes.map(String.init) ?? "nothing")\(holds)"

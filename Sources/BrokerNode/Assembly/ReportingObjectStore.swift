@@ -62,6 +62,14 @@ final class ReportingObjectStore: ObjectStore {
         do throws(ObjectStoreError) { try await base.delete(keys) } catch { throw failed("delete", error) }
     }
 
+    func unfinishedUploads(prefix: String) async throws(ObjectStoreError) -> [UnfinishedUpload] {
+        try await base.unfinishedUploads(prefix: prefix)
+    }
+
+    func abortUpload(_ upload: UnfinishedUpload) async throws(ObjectStoreError) {
+        do throws(ObjectStoreError) { try await base.abortUpload(upload) } catch { throw failed("end an upload to", error) }
+    }
+
     func physicalPaths(_ key: String) -> [String] { base.physicalPaths(key) }
 
     func physicalBytes(prefix: String) async throws(ObjectStoreError) -> (bytes: Int64, objects: Int64, basis: ObjectCopies.Basis) {

@@ -189,6 +189,14 @@ struct ProcessObjectStore: ObjectStore {
         try await call { () throws(ObjectStoreError) in try await base.delete(keys) }
     }
 
+    func unfinishedUploads(prefix: String) async throws(ObjectStoreError) -> [UnfinishedUpload] {
+        try await call { () throws(ObjectStoreError) in try await base.unfinishedUploads(prefix: prefix) }
+    }
+
+    func abortUpload(_ upload: UnfinishedUpload) async throws(ObjectStoreError) {
+        try await call { () throws(ObjectStoreError) in try await base.abortUpload(upload) }
+    }
+
     func physicalPaths(_ key: String) -> [String] { [] }
 
     func physicalBytes(prefix: String) async throws(ObjectStoreError) -> (bytes: Int64, objects: Int64, basis: ObjectCopies.Basis) {

@@ -61,7 +61,8 @@ public struct ObjectAudit: Sendable {
             case .dying: report.awaitingDeletion += 1
             }
         }
-        if unknown.isEmpty, unseen.isEmpty, differing.isEmpty { return report }
+        let uploads = try await abandonedUploads(&report)
+        if unknown.isEmpty, unseen.isEmpty, differing.isEmpty, uploads.isEmpty { return report }
 
         let after = try await expectations()
         let orphans = unknown.filter { !after.knows($0.key) }
@@ -76,8 +77,43 @@ public struct ObjectAudit: Sendable {
         }
         report.findings += try await confirmed(missing: unseen, differing: differing, expectations)
         if repairs { try await repair(&report, knownObjects: knownObjects, after) }
+        for upload in uploads {
+            // What the metadata announce may be under way, and is its announcer's to end.
+            switch after.objects[upload.key]?.state {
+            case .announced: continue
+            case nil where after.knows(upload.key): continue
+            default: break
+            }
+            var finding = ObjectFinding(
+                .unfinishedUpload, upload.key, bytes: nil, ageSeconds: age(upload).map { Double($0) / 1_000 })
+            if repairs, knownObjects > 0 || after.knew(upload.key) {
+                try await store.abortUpload(upload)
+                finding.isRemoved = true
+            }
+            report.findings.append(finding)
+        }
         report.findings.sort { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
         return report
+    }
+
+    private func age(_ upload: UnfinishedUpload) -> Int64? { upload.begunMilliseconds.map { nowMilliseconds - $0 } }
+
+    /// Uploads older than the grace. A store that does not list them is no reason to audit nothing.
+    private func abandonedUploads(_ report: inout ObjectAuditReport) async throws -> [UnfinishedUpload] {
+        var abandoned: [UnfinishedUpload] = []
+        do throws(ObjectStoreError) {
+            for prefix in prefixes {
+                let uploads = try await store.unfinishedUploads(prefix: prefix)
+                report.unfinishedUploads += Int64(uploads.count)
+                abandoned += uploads.filter { age($0).map { $0 >= graceMilliseconds } ?? false }
+            }
+        } catch {
+            switch error.code {
+            case .unsupported, .forbidden, .other: report.uploadsProblem = "\(error)"
+            default: throw error
+            }
+        }
+        return abandoned
     }
 
     private func forEachObject(below prefix: String, _ body: (ObjectInfo) -> Void) async throws {

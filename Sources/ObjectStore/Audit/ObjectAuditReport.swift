@@ -65,6 +65,8 @@ public struct ObjectFinding: Codable, Sendable, Hashable {
         /// Metadata whose object is not there.
         case missing
         case sizeMismatch
+        /// An upload in parts that nobody will complete, older than the grace.
+        case unfinishedUpload
     }
 
     public var kind: Kind
@@ -104,6 +106,10 @@ public struct ObjectAuditReport: Codable, Sendable, Hashable {
     public var awaitingDeletion: Int64 = 0
     /// In the store, unknown to the metadata, and too young to be called orphans, or of unknown age.
     public var tooYoung: Int64 = 0
+    /// Uploads in parts that were begun and not completed, those under way included.
+    public var unfinishedUploads: Int64 = 0
+    /// Why uploads could not be looked at; the store may not list them, or not to us.
+    public var uploadsProblem: String?
     public var findings: [ObjectFinding] = []
     /// Why a repair that was asked for removed nothing.
     public var refusal: String?

@@ -111,6 +111,46 @@ extension S3Store {
         return tag.text == BodyDigests.multipartTag(parts.map(\.md5))
     }
 
+    package func unfinishedUploads(prefix: String) async throws(ObjectStoreError) -> [UnfinishedUpload] {
+        var uploads: [UnfinishedUpload] = []
+        var marker: (key: String, id: String)?
+        while true {
+            var call = S3Call(kind: .list, method: "GET")
+            call.query = [("uploads", ""), ("encoding-type", "url"), ("prefix", location.prefix + prefix)]
+            if let marker { call.query += [("key-marker", marker.key), ("upload-id-marker", marker.id)] }
+            let (response, _) = try await send(call)
+            try expect(response, call)
+            let document = try document(response, call)
+            guard document.name == "ListMultipartUploadsResult" else {
+                throw ObjectStoreError(
+                    .other, "LIST of uploads at \(location.endpoint): the answer is a \(document.name.prefix(60)), not a listing")
+            }
+            let isEncoded = document.text(of: "EncodingType")?.trimmed == "url"
+            func key(_ text: String) -> String? { isEncoded ? PercentEncoding.decode(text, plusIsSpace: true) : text }
+            for entry in document.all("Upload") {
+                guard let key = entry.text(of: "Key").flatMap(key), let id = entry.text(of: "UploadId")?.trimmed, !id.isEmpty,
+                    key.utf8.starts(with: location.prefix.utf8)
+                else {
+                    throw ObjectStoreError(.other, "LIST of uploads at \(location.endpoint): an entry has no readable key or id")
+                }
+                let begun = entry.text(of: "Initiated").flatMap { UTCTime(iso8601: $0.trimmed) }
+                uploads.append(
+                    UnfinishedUpload(
+                        key: String(decoding: key.utf8.dropFirst(location.prefix.utf8.count), as: UTF8.self), id: id,
+                        begunMilliseconds: begun?.wallMilliseconds))
+            }
+            guard document.text(of: "IsTruncated")?.trimmed == "true", let next = document.text(of: "NextKeyMarker").flatMap(key)
+            else { return uploads }
+            let following = (key: next, id: document.text(of: "NextUploadIdMarker")?.trimmed ?? "")
+            if let marker, marker == following {
+                throw ObjectStoreError(.other, "LIST of uploads at \(location.endpoint): a page follows itself")
+            }
+            marker = following
+        }
+    }
+
+    package func abortUpload(_ upload: UnfinishedUpload) async throws(ObjectStoreError) { try await abort(upload.key, upload.id) }
+
     private func abort(_ key: String, _ uploadID: String) async throws(ObjectStoreError) {
         let call = S3Call(kind: .multipart, method: "DELETE", key: key, query: [("uploadId", uploadID)])
         let (response, _) = try await send(call)

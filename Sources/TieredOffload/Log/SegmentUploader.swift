@@ -59,7 +59,14 @@ struct SegmentUploader: Sendable {
             catalog.note(key, record, revision: finished)
         } catch {
             // A commit without an answer may have been carried out: then the copy is good, and the watch tells of it.
-            if !(error.cause is MetadataStoreError) { await abandon(key, record, revision: started, catalog: catalog) }
+            guard !(error.cause is MetadataStoreError) else { throw error }
+            if (error.cause as? ObjectStoreError)?.mayTakeEffectLater == true {
+                // The record stays, and by it what comes late is found.
+                attempts.giveUp(key, at: environment.clock.now())
+                try? await store.delete(TierKey.all(record))
+            } else {
+                await abandon(key, record, revision: started, catalog: catalog)
+            }
             throw error
         }
     }
@@ -164,11 +171,26 @@ struct SegmentUploader: Sendable {
 
 /// Attempts that this process is at: their records are not orphans.
 final class LiveAttempts: Sendable {
-    private let keys = Mutex<Set<String>>([])
+    private let state = Mutex((running: Set<String>(), givenUp: [String: MonotonicInstant]()))
 
-    func begin(_ key: String) { keys.withLock { _ = $0.insert(key) } }
-    func end(_ key: String) { keys.withLock { _ = $0.remove(key) } }
-    func contains(_ key: String) -> Bool { keys.withLock { $0.contains(key) } }
+    func begin(_ key: String) { state.withLock { _ = $0.running.insert(key) } }
+    func end(_ key: String) { state.withLock { _ = $0.running.remove(key) } }
+    func contains(_ key: String) -> Bool { state.withLock { $0.running.contains(key) } }
+
+    /// A put of the attempt may yet be carried out.
+    func giveUp(_ key: String, at now: MonotonicInstant) { state.withLock { $0.givenUp[key] = now } }
+    func givenUp(_ key: String) -> MonotonicInstant? { state.withLock { $0.givenUp[key] } }
+    func forget(_ key: String) { state.withLock { _ = $0.givenUp.removeValue(forKey: key) } }
+}
+
+extension ObjectStoreError {
+    /// The request was sent, and nobody knows what became of it.
+    fileprivate var mayTakeEffectLater: Bool {
+        switch code {
+        case .timedOut, .unreachable: true
+        default: false
+        }
+    }
 }
 
 /// What made a stream of parts end, past the store that wraps it.

@@ -105,9 +105,10 @@ extension TieredLog {
             return entry.segment.endOffset <= logStart || SegmentView.isForeign(entry.segment, from: logStart, to: history)
         case .copyStarted:
             guard !parts.attempts.contains(entry.key) else { return false }
+            let now = parts.environment.clock.now()
+            if let since = parts.attempts.givenUp(entry.key) { return now - since >= parts.settings.orphanGrace }
             // An earlier run of this very broker is certainly over.
             if entry.segment.broker == parts.broker { return true }
-            let now = parts.environment.clock.now()
             let since = state.withLock { state in
                 let since = state.orphansSince[entry.key] ?? now
                 state.orphansSince[entry.key] = since
@@ -146,6 +147,7 @@ extension TieredLog {
         }
         catalog.note(entry.key, nil, revision: gone)
         _ = state.withLock { $0.orphansSince.removeValue(forKey: entry.key) }
+        parts.attempts.forget(entry.key)
     }
 
     /// A condition did not hold: either the record was changed behind the catalog's back, or the claim is another's.
