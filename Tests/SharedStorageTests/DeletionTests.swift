@@ -2,6 +2,7 @@
 // This source file is part of the Ninefold project. Licensed under Apache-2.0.
 //===----------------------------------------------------------------------===//
 
+import ClusterMetadata
 import LogEngine
 import LogModel
 import Metering
@@ -87,6 +88,64 @@ import Testing
             moment += 1
         }
         #expect(moment >= 5)
+    }
+
+    /// The log start is raised past what is being rewritten.
+    @Test func retentionMayOvertakeACompaction() async throws {
+        var moment = 0
+        while true {
+            let world = World()
+            let engine = try await world.started(1)
+            let logs = [try await world.open(engine, 0, leader: 1, epoch: 1), try await world.open(engine, 1, leader: 1, epoch: 1)]
+            for round in 0..<3 {
+                for log in logs { try await log.write(numbers(from: round, size: 100)) }
+                try await engine.uploadAll()
+            }
+            let interloper = Interloper(at: moment) { _ = try await logs[0].deleteRecords(before: Offset(3)) }
+            world.metadata.setPause { _ in await interloper.moment() }
+            world.objects.setPutPause { _ in await interloper.moment() }
+            try? await engine.settle()
+            world.metadata.setPause(nil)
+            world.objects.setPutPause(nil)
+            guard interloper.hasRun else { break }
+            #expect(try await logs[0].readNumbers().isEmpty)
+            #expect(try await logs[1].readNumbers() == Array(0..<3))
+            try await engine.settle()
+            #expect(logs[0].sizeInBytes == 0 && world.objects.keys.count == 1, "overtaken at moment \(moment)")
+            #expect(try await world.hasNoOrphans, "overtaken at moment \(moment)")
+            await engine.shutdown()
+            moment += 1
+        }
+        #expect(moment >= 5)
+    }
+
+    /// However much there is, no transaction is larger than a metadata store takes, and an upload needs two of them.
+    @Test func transactionsAreBounded() async throws {
+        let world = World()
+        var settings = SharedStorageSettings.small
+        settings.streamObjectSplitBytes = 1_000
+        let engine = try await world.started(1, settings: settings)
+        let log = try await world.open(engine, 0, leader: 1, epoch: 1)
+        var logs: [any PartitionLog] = []
+        for number in 1...12 { logs.append(try await world.open(engine, Int32(number), leader: 1, epoch: 1)) }
+        for round in 0..<450 {
+            try await log.write(numbers(from: round))
+            try await engine.uploadAll()
+        }
+        let sizes = Mutex<[Int]>([])
+        world.metadata.setTrap { moment, transaction in
+            if moment == .before { sizes.withLock { $0.append(transaction.operations.count) } }
+            return nil
+        }
+        // Half of them bring enough for an object of their own.
+        for (index, log) in logs.enumerated() { try await log.write(numbers(from: 0, size: index % 2 == 0 ? 2_000 : 10)) }
+        try await engine.uploadAll()
+        #expect(sizes.withLock { $0.count } == 2)
+        sizes.withLock { $0 = [] }
+        try await engine.delete(world.partition(0), ownsSharedData: true)
+        #expect(sizes.withLock { $0.count } >= 3 && sizes.withLock { $0.max()! } <= 700)
+        #expect(try await world.metadata.list(prefix: "/shared/ranges/\(StreamID(world.partition(0)))/").values.isEmpty)
+        await engine.shutdown()
     }
 
     @Test func anObjectThatCannotBeDeletedHoldsUpNoOther() async throws {

@@ -66,7 +66,7 @@ public final class SharedLog: PartitionLog, WALClient {
                 return (receipt, false)
             }
             if let refusal = shared.cacheBudget.refusal(ofBytes: bytes) {
-                shared.uploader.kick()
+                shared.uploader.kickUnlessFailing()
                 throw refusal
             }
             let time: Timestamp? =

@@ -74,6 +74,11 @@ final class Uploader: Sendable {
         if starts { Task { await self.run() } }
     }
 
+    /// As ``kick()``, but for an upload that has failed, which is tried again in its own time: a store that is in trouble is not pressed.
+    func kickUnlessFailing() {
+        if state.withLock({ $0.failuresInARow == 0 }) { kick() }
+    }
+
     /// Returns when a pass that began after the call is done: what was appended before is in committed objects, apart from streams
     /// that wait for a former owner's tail.
     func uploadAll() async throws(LogError) {
