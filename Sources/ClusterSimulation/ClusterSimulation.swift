@@ -180,7 +180,7 @@ final class ClusterRun: @unchecked Sendable {
             ClusterWorld.brokerIDs.allSatisfy { self.world.broker($0).isServing }
         }
         try await world.wait(for: "every move ends and every replica is in sync", within: .seconds(120)) {
-            await self.world.partitions().allSatisfy { record in
+            self.world.partitions().allSatisfy { record in
                 !record.isMoving && record.leader != nil && Set(record.inSyncReplicas) == Set(record.replicas)
             }
         }

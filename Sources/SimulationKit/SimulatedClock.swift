@@ -7,9 +7,20 @@ internal import Synchronization
 
 /// Virtual time: it stands still until it is moved.
 public final class SimulatedClock: Clock {
-    private struct Sleeper {
+    private struct Sleeper: Sendable {
+        enum Wake: Sendable {
+            case task(CheckedContinuation<Void, any Error>)
+            case call(@Sendable () -> Void)
+        }
         var deadline: MonotonicInstant
-        var wake: CheckedContinuation<Void, any Error>
+        var wake: Wake
+
+        func wakes() {
+            switch wake {
+            case .task(let continuation): continuation.resume()
+            case .call(let body): body()
+            }
+        }
     }
     private struct State {
         var now = MonotonicInstant(nanoseconds: 1_000_000_000)
@@ -54,7 +65,7 @@ public final class SimulatedClock: Clock {
                     // Looked at under the lock that the handler takes, so a cancellation is seen here or there.
                     if Task.isCancelled { return .isCancelled }
                     guard deadline > state.now else { return .isDue }
-                    state.sleepers[id] = Sleeper(deadline: deadline, wake: continuation)
+                    state.sleepers[id] = Sleeper(deadline: deadline, wake: .task(continuation))
                     return .sleeps
                 }
                 switch answer {
@@ -65,7 +76,15 @@ public final class SimulatedClock: Clock {
             }
         } onCancel: {
             let sleeper = state.withLock { $0.sleepers.removeValue(forKey: id) }
-            sleeper?.wake.resume(throwing: CancellationError())
+            if case .task(let continuation) = sleeper?.wake { continuation.resume(throwing: CancellationError()) }
+        }
+    }
+
+    /// Calls `body` once it is `deadline`, on the thread that moves time.
+    func call(at deadline: MonotonicInstant, _ body: @escaping @Sendable () -> Void) {
+        state.withLock { state in
+            state.nextID += 1
+            state.sleepers[state.nextID] = Sleeper(deadline: deadline, wake: .call(body))
         }
     }
 
@@ -75,7 +94,7 @@ public final class SimulatedClock: Clock {
             state.now = state.now + duration
             return state.takeDue()
         }
-        for sleeper in due { sleeper.wake.resume() }
+        for sleeper in due { sleeper.wakes() }
     }
 
     /// Moves time to the earliest deadline and wakes who waits for it; false if nobody sleeps.
@@ -86,7 +105,7 @@ public final class SimulatedClock: Clock {
             state.now = max(state.now, next)
             return state.takeDue()
         }
-        for sleeper in due { sleeper.wake.resume() }
+        for sleeper in due { sleeper.wakes() }
         return !due.isEmpty
     }
 

@@ -3,15 +3,19 @@
 //===----------------------------------------------------------------------===//
 
 internal import CTaskHook
+internal import Dispatch
 internal import Glibc
 public import RuntimeEnvironment
 internal import Synchronization
 
-/// Runs a whole world of Swift tasks on one thread, in an order that a seed decides, so that a run is a pure function of its seed.
+/// Runs a whole world of Swift tasks, one at a time, in an order that a seed decides, so that a run is a pure function of its seed.
 ///
 /// Whatever becomes ready — a new task, a continuation resumed, a worker's job — joins one pool, of which the seed picks the next.
-/// When the pool is dry, time jumps to the clock's next deadline. Tasks must prefer no executor, block nowhere and sleep on the
-/// loop's clock only.
+/// When the pool is dry, time jumps to the clock's next deadline. Tasks must prefer no executor, sleep on the loop's clock only, and
+/// block in ``block(for:)`` only, or for a lock of Swift's that a job holds which blocks there.
+///
+/// A job that blocks keeps its thread, and another thread goes on with the others; which of them runs, the loop decides: never two.
+/// What is said elsewhere of "the loop's thread" means the one whose turn it is.
 ///
 /// Dictionaries and sets iterate in an order that differs from process to process and from instance to instance; two runs are alike
 /// only where `SWIFT_DETERMINISTIC_HASHING` is set (``isReproducible``).
@@ -23,15 +27,27 @@ public final class TaskLoop: @unchecked Sendable {  // Only the loop's thread to
     private enum Ready {
         case job(UnsafeMutableRawPointer)
         case worker(LoopWorker)
+        case blocked(LoopThread)
     }
 
     public let clock: SimulatedClock
     private let randomness: SeededRandomSource
     private let stepsMax: Int
     private var ready: [Ready] = []
+    /// In the order in which they began to.
+    private var blocked: [LoopThread] = []
+    /// Threads whose job blocks for a lock, and the lock's word.
+    private var lockWaiters: [(thread: LoopThread, word: UnsafePointer<UInt32>)] = []
+    private var idle: [LoopThread] = []
+    private var isOver: () -> Bool = { false }
+    private enum Stage { case running, ending, ended }
+    private var stage = Stage.running
+    private let ended = DispatchSemaphore(value: 0)
     /// Called before each step.
     public var onStep: (@Sendable (_ step: Int) -> Void)?
     private var failure: (any Error)?
+    /// Why the run ended before its body; nil where it did not.
+    private var cause: (any Error)?
     /// Steps taken.
     public private(set) var steps = 0
     /// Of every choice made and every event noted (FNV-1a): equal for equal runs.
@@ -46,7 +62,7 @@ public final class TaskLoop: @unchecked Sendable {  // Only the loop's thread to
     /// Whether this process gives dictionaries the same order each time.
     public static var isReproducible: Bool { getenv("SWIFT_DETERMINISTIC_HASHING") != nil }
 
-    /// Runs `body` and all tasks that it starts until `body` has ended, on the calling thread. Tasks that remain are never run again,
+    /// Runs `body` and all tasks that it starts until `body` has ended, while the calling thread waits. Tasks that remain are never run again,
     /// nor freed.
     ///
     /// - Parameter stepsMax: A run that takes more is taken for one that goes in circles.
@@ -56,21 +72,15 @@ public final class TaskLoop: @unchecked Sendable {  // Only the loop's thread to
         _ body: @escaping @Sendable (TaskLoop) async throws -> Value
     ) throws -> Value {
         let loop = TaskLoop(seed: seed, clock: clock, stepsMax: stepsMax)
-        // The C side keeps no reference: whoever enqueues during the run finds the loop alive, for this frame holds it.
-        ninefold_take_jobs(
-            { context, job in
-                Unmanaged<TaskLoop>.fromOpaque(context!).takeUnretainedValue().ready.append(.job(job!))
-            }, Unmanaged.passUnretained(loop).toOpaque())
-        defer { ninefold_take_jobs(nil, nil) }
         let end = Outcome<Value>()
-        Task {
-            do { end.set(.success(try await body(loop))) } catch { end.set(.failure(error)) }
-        }
-        while end.value == nil {
-            if let failure = loop.failure { throw failure }
-            guard loop.step() else { throw Stuck(description: "every task waits for another one after \(loop.steps) steps") }
-            guard loop.steps < stepsMax else { throw Stuck(description: "no end after \(stepsMax) steps") }
-        }
+        loop.isOver = { end.value != nil }
+        LoopThread(loop) {
+            Task {
+                do { end.set(.success(try await body(loop))) } catch { end.set(.failure(error)) }
+            }
+        }.giveTurn()
+        loop.ended.wait()
+        if let cause = loop.cause { throw cause }
         return try end.value!.get()
     }
 
@@ -82,13 +92,27 @@ public final class TaskLoop: @unchecked Sendable {  // Only the loop's thread to
 
     private func mix(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01B3 }
 
-    private func step() -> Bool {
+    // MARK: Order
+
+    /// Takes one step on `thread`, or ends the run; the turn may be another thread's for some time meanwhile.
+    fileprivate func step(on thread: LoopThread) {
+        guard stage == .running else { return end(on: thread) }
+        if isOver() || failure != nil {
+            cause = isOver() ? nil : failure
+            stage = .ending
+            return
+        }
+        wakeLockWaiters()
         while ready.isEmpty {
-            guard clock.advanceToNextDeadline() else { return false }
+            guard clock.advanceToNextDeadline() else {
+                return abort(Stuck(description: "every task waits for another one after \(steps) steps"))
+            }
+            wakeLockWaiters()
         }
         let count = ready.count
         let choice = count == 1 ? 0 : Int(randomness.next(below: UInt64(count)))
         steps += 1
+        guard steps < stepsMax else { return abort(Stuck(description: "no end after \(stepsMax) steps")) }
         mix(UInt64(count) << 32 | UInt64(choice))
         mix(UInt64(bitPattern: clock.now().nanoseconds))
         onStep?(steps)
@@ -98,9 +122,80 @@ public final class TaskLoop: @unchecked Sendable {  // Only the loop's thread to
         case .worker(let worker):
             worker.runFirst()
             if worker.hasMore { ready.append(.worker(worker)) }
+        case .blocked(let next):
+            idle.append(thread)
+            goOn(next)
+            thread.waitForTurn()
         }
-        return true
     }
+
+    fileprivate func take(_ job: UnsafeMutableRawPointer) { ready.append(.job(job)) }
+
+    private func goOn(_ thread: LoopThread) {
+        blocked.removeAll { $0 === thread }
+        thread.giveTurn()
+    }
+
+    // MARK: Jobs that block
+
+    /// Jobs that block now.
+    public var blockedCount: Int { blocked.count }
+
+    /// Blocks the calling job and its thread, as a system call does that takes `duration`; others go on meanwhile.
+    public func block(for duration: Duration) {
+        block { wake in clock.call(at: clock.now() + duration, wake) }
+    }
+
+    /// Blocks the calling job and its thread until what `register` is given was called.
+    public func block(until register: (_ wake: @escaping @Sendable () -> Void) -> Void) {
+        guard stage == .running else { return }
+        let thread = LoopThread.current(of: self)
+        blocked.append(thread)
+        register { [weak self] in
+            guard let self, stage == .running else { return }
+            ready.append(.blocked(thread))
+        }
+        passTurn(of: thread)
+    }
+
+    fileprivate func waitForLock(_ word: UnsafePointer<UInt32>) {
+        guard ninefold_lock_owner(word) != 0 else { return }
+        let thread = LoopThread.current(of: self)
+        blocked.append(thread)
+        lockWaiters.append((thread, word))
+        passTurn(of: thread)
+    }
+
+    private func passTurn(of thread: LoopThread) {
+        let next = idle.popLast() ?? LoopThread(self)
+        next.giveTurn()
+        thread.waitForTurn()
+    }
+
+    private func wakeLockWaiters() {
+        guard !lockWaiters.isEmpty else { return }
+        for (thread, word) in lockWaiters where ninefold_lock_owner(word) == 0 { ready.append(.blocked(thread)) }
+        lockWaiters.removeAll { ninefold_lock_owner($0.word) == 0 }
+    }
+
+    /// Lets the jobs that still block come back, so that their threads may end; nothing else runs any more.
+    private func end(on thread: LoopThread) {
+        let next = blocked.first { blocked in
+            lockWaiters.allSatisfy { $0.thread !== blocked || ninefold_lock_owner($0.word) == 0 }
+        }
+        if let next {
+            lockWaiters.removeAll { $0.thread === next }
+            idle.append(thread)
+            goOn(next)
+            return thread.waitForTurn()
+        }
+        stage = .ended
+        ended.signal()
+        for thread in idle { thread.giveTurn() }
+        idle = []
+    }
+
+    fileprivate var hasEnded: Bool { stage == .ended }
 
     // MARK: Workers
 
@@ -130,6 +225,61 @@ public final class TaskLoop: @unchecked Sendable {  // Only the loop's thread to
             jobs[0]()
             jobs.removeFirst()
         }
+    }
+}
+
+/// A thread on which jobs of a loop run while it has the turn.
+private final class LoopThread: @unchecked Sendable {  // Handed from thread to thread with the turn.
+    private let loop: TaskLoop
+    private let turn = DispatchSemaphore(value: 0)
+    private var begin: (() -> Void)?
+    private var isStarted = false
+
+    /// - Parameter begin: What the thread does first.
+    init(_ loop: TaskLoop, begin: (() -> Void)? = nil) {
+        self.loop = loop
+        self.begin = begin
+    }
+
+    private func run() {
+        // The C side keeps no reference: this frame does.
+        ninefold_take_jobs(
+            { context, job in Unmanaged<LoopThread>.fromOpaque(context!).takeUnretainedValue().loop.take(job!) },
+            Unmanaged.passUnretained(self).toOpaque())
+        ninefold_wait_for_locks { context, word in
+            Unmanaged<LoopThread>.fromOpaque(context!).takeUnretainedValue().loop.waitForLock(word!)
+        }
+        begin?()
+        begin = nil
+        drive()
+        ninefold_wait_for_locks(nil)
+        ninefold_take_jobs(nil, nil)
+    }
+
+    private func drive() { while !loop.hasEnded { loop.step(on: self) } }
+
+    func giveTurn() {
+        if isStarted {
+            turn.signal()
+            return
+        }
+        isStarted = true
+        let isRunning = ninefold_start_job_thread(
+            { context in Unmanaged<LoopThread>.fromOpaque(context!).takeRetainedValue().run() },
+            Unmanaged.passRetained(self).toOpaque(), Self.stackBytes)
+        precondition(isRunning, "no thread for a job that blocks")
+    }
+
+    func waitForTurn() { turn.wait() }
+
+    /// Deep calls of unoptimised tasks fit.
+    private static let stackBytes = 16 << 20
+
+    static func current(of loop: TaskLoop) -> LoopThread {
+        guard let context = ninefold_jobs_context() else { preconditionFailure("only a job of a loop may block in it") }
+        let thread = Unmanaged<LoopThread>.fromOpaque(context).takeUnretainedValue()
+        precondition(thread.loop === loop, "a job of one loop may not block in another")
+        return thread
     }
 }
 

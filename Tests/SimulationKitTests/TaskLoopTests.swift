@@ -52,6 +52,57 @@ import Testing
         #expect(slept == (.zero, .seconds(5)))
     }
 
+    /// Four tasks of which two block under one lock, and the order of what they did.
+    private func blockingCourse(_ seed: UInt64) throws -> [Int] {
+        let clock = SimulatedClock()
+        return try TaskLoop.run(seed: seed, clock: clock) { loop in
+            let order = Order()
+            let room = Room()
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<2 {
+                    group.addTask {
+                        for _ in 0..<3 {
+                            room.enter { count in
+                                order.add(count)
+                                loop.block(for: .milliseconds(5))
+                            }
+                            try? await clock.sleep(for: .milliseconds(1))
+                        }
+                    }
+                    group.addTask {
+                        for step in 0..<10 {
+                            order.add(10 * (number + 1) + step)
+                            try? await clock.sleep(for: .milliseconds(1))
+                        }
+                    }
+                }
+            }
+            return order.numbers
+        }
+    }
+
+    @Test func othersGoOnWhileAJobBlocksAndItsLockIsWaitedFor() throws {
+        for seed in UInt64(1)...20 {
+            let order = try blockingCourse(seed)
+            #expect(order.filter { $0 < 10 } == [1, 1, 1, 1, 1, 1], "never two at once under the lock")
+            let first = try #require(order.firstIndex(of: 1))
+            let second = try #require(order[(first + 1)...].firstIndex(of: 1))
+            #expect(second - first > 3, "others went on while the first blocked: \(order)")
+            #expect(try blockingCourse(seed) == order)
+        }
+    }
+
+    @Test func aRunEndsWhileJobsBlock() throws {
+        let clock = SimulatedClock()
+        let blocked = try TaskLoop.run(seed: 1, clock: clock) { loop in
+            let room = Room()
+            for _ in 0..<5 { Task { room.enter { _ in loop.block(for: .seconds(60)) } } }
+            try await clock.sleep(for: .seconds(1))
+            return loop.blockedCount
+        }
+        #expect(blocked == 5)
+    }
+
     @Test func aRunInWhichAllWaitIsNamed() {
         #expect(throws: TaskLoop.Stuck.self) {
             try TaskLoop.run(seed: 1, clock: SimulatedClock()) { _ in
@@ -65,4 +116,16 @@ private final class Order: Sendable {
     private let state = Mutex<[Int]>([])
     var numbers: [Int] { state.withLock { $0 } }
     func add(_ number: Int) { state.withLock { $0.append(number) } }
+}
+
+/// Who is in it, under a lock.
+private final class Room: Sendable {
+    private let count = Mutex(0)
+    func enter(_ body: (Int) -> Void) {
+        count.withLock { count in
+            count += 1
+            body(count)
+            count -= 1
+        }
+    }
 }

@@ -38,6 +38,9 @@ public final class InMemoryMetadataStore: MetadataStore {
         try change { (content) throws(MetadataStoreError) in ((content.list(prefix: prefix), content.revision), []) }
     }
 
+    /// As ``list(prefix:)``, for a caller that cannot wait: what is there now.
+    package func now(prefix: String) -> [StoredValue] { state.withLock { $0.content.list(prefix: prefix) } }
+
     public func commit(_ transaction: Transaction) async throws(MetadataStoreError) -> TransactionResult {
         try change { (content) throws(MetadataStoreError) in
             let made = try content.commit(transaction)

@@ -15,6 +15,8 @@ package struct Fault: Sendable, CustomStringConvertible {
         case killAtDiskCall(Int32, Int)
         /// What was not synced is lost or torn.
         case powerCut(Int32)
+        /// The same in the middle of a job.
+        case powerCutAtDiskCall(Int32, Int)
         /// The process stands still, and then goes on as if nothing had been: a zombie, if its lease has ended meanwhile.
         case stall(Int32)
         /// Requests from the first to the second do not arrive.

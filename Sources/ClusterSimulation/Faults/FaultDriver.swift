@@ -56,11 +56,10 @@ final class FaultDriver: @unchecked Sendable {
         switch fault.kind {
         case .kill(let id): world.broker(id).crash(.processKill)
         case .killAtDiskCall(let id, let calls):
-            let process = world.broker(id).process
-            process?.diskCallsLeft = calls
-            await last()
-            process?.diskCallsLeft = nil
+            let broker = world.broker(id)
+            _ = await afterDiskCalls(calls, of: id, within: fault.lasts) { broker.crash(.processKill) }
         case .powerCut(let id): await cutPower(id)
+        case .powerCutAtDiskCall(let id, let calls): await cutPower(id, afterDiskCalls: calls, within: fault.lasts)
         case .stall(let id):
             let process = world.broker(id).process
             process?.stall()
@@ -131,30 +130,59 @@ final class FaultDriver: @unchecked Sendable {
         world.objectStore.setFault(nil)
     }
 
-    private func cutPower(_ id: Int32) async {
-        guard world.mode != .shared else { return world.broker(id).crash(.powerCut) }
+    /// Does `body` in the middle of a call of the disk, `calls` from now.
+    ///
+    /// - Returns: Whether it came to that.
+    private func afterDiskCalls(
+        _ calls: Int, of id: Int32, within limit: Duration, _ body: @escaping () -> Void
+    ) async -> Bool {
+        guard let process = world.broker(id).process else { return false }
+        var isDone = false
+        process.atDiskCall = {
+            isDone = true
+            body()
+        }
+        process.diskCallsLeft = calls
+        let deadline = world.clock.now() + limit
+        while !isDone, !process.isDead, world.clock.now() < deadline { try? await world.clock.sleep(for: .milliseconds(50)) }
+        process.diskCallsLeft = nil
+        return isDone
+    }
+
+    /// - Parameter calls: Of the disk, before; nil for at once.
+    private func cutPower(_ id: Int32, afterDiskCalls calls: Int? = nil, within limit: Duration = .zero) async {
+        let broker = world.broker(id)
+        guard world.mode != .shared else {
+            guard let calls else { return broker.crash(.powerCut) }
+            _ = await afterDiskCalls(calls, of: id, within: limit) { broker.crash(.powerCut) }
+            return
+        }
         guard powerless == nil, threats == 0, ClusterWorld.brokerIDs.allSatisfy({ world.broker($0).isServing }) else {
             return world.event("no power cut of \(id): another broker is in trouble")
         }
         powerless = id
-        guard await othersHold(id) else {
-            powerless = nil
-            return world.event("no power cut of \(id): others do not hold its data")
+        defer { powerless = nil }
+        func cut() {
+            guard othersHold(id) else { return world.event("no power cut of \(id): others do not hold its data") }
+            broker.crash(.powerCut)
         }
-        world.broker(id).crash(.powerCut)
+        if let calls {
+            guard await afterDiskCalls(calls, of: id, within: limit, cut) else { return }
+        } else {
+            cut()
+        }
         let deadline = world.clock.now() + .seconds(60)
-        while await !isInSync(id), world.clock.now() < deadline { try? await world.clock.sleep(for: .milliseconds(200)) }
-        powerless = nil
+        while !isInSync(id), world.clock.now() < deadline { try? await world.clock.sleep(for: .milliseconds(200)) }
     }
 
     /// Whether each partition has an in-sync replica elsewhere.
-    private func othersHold(_ id: Int32) async -> Bool {
-        await world.partitions().allSatisfy { record in record.inSyncReplicas.contains { $0.rawValue != id } }
+    private func othersHold(_ id: Int32) -> Bool {
+        world.partitions().allSatisfy { record in record.inSyncReplicas.contains { $0.rawValue != id } }
     }
 
-    private func isInSync(_ id: Int32) async -> Bool {
+    private func isInSync(_ id: Int32) -> Bool {
         guard world.broker(id).isServing else { return false }
-        return await world.partitions().allSatisfy { record in
+        return world.partitions().allSatisfy { record in
             let wanted = record.replicas.contains { $0.rawValue == id }
             return !wanted || record.inSyncReplicas.contains { $0.rawValue == id }
         }
@@ -163,8 +191,9 @@ final class FaultDriver: @unchecked Sendable {
 
 extension ClusterWorld {
     /// As they are in the metadata store itself.
-    func partitions() async -> [PartitionRecord] {
-        let stored = (try? await metadata.list(prefix: MetadataKey.partitions).values) ?? []
-        return stored.compactMap { try? JSONDecoder().decode(PartitionRecord.self, from: Data($0.value)) }
+    func partitions() -> [PartitionRecord] {
+        metadata.now(prefix: MetadataKey.partitions).compactMap {
+            try? JSONDecoder().decode(PartitionRecord.self, from: Data($0.value))
+        }
     }
 }

@@ -19,7 +19,8 @@ struct FaultSchedule: Sendable {
         if mix.contains(.crashes) {
             kinds += [
                 { .kill(draw.broker()) }, { .kill(draw.broker()) }, { .killAtDiskCall(draw.broker(), draw.number(1...60)) },
-                { .powerCut(draw.broker()) }, { .stall(draw.broker()) }, { .stall(draw.broker()) },
+                { .powerCut(draw.broker()) }, { .powerCutAtDiskCall(draw.broker(), draw.number(1...60)) },
+                { .stall(draw.broker()) }, { .stall(draw.broker()) },
             ]
         }
         if mix.contains(.network) {

@@ -35,7 +35,11 @@ final class SimulatedBroker: @unchecked Sendable {
     func start() {
         guard process == nil, !staysDown else { return }
         lastRun += 1
-        let process = SimulatedProcess(broker: id, run: lastRun) { [weak self] process in self?.ended(process) }
+        let diskTime = DiskTime(
+            pace: world.diskPace, randomness: SeededRandomSource(seed: world.seed).fork("disk-time-\(id)-\(lastRun)"))
+        let process = SimulatedProcess(broker: id, run: lastRun, loop: world.loop, diskTime: diskTime) { [weak self] process in
+            self?.ended(process)
+        }
         self.process = process
         world.event("broker \(id) starts, run \(lastRun)")
         let settings = settings

@@ -22,6 +22,7 @@ final class ClusterWorld: @unchecked Sendable {
     let machines: [Int32: SimulatedMachine]
     let metadataLinks: [Int32: StoreLink]
     let objectLinks: [Int32: StoreLink]
+    let diskPace: DiskTime.Pace
     private(set) var brokers: [Int32: SimulatedBroker] = [:]
     let events: EventLog
     /// The workload is over: whoever goes in circles stops.
@@ -37,6 +38,8 @@ final class ClusterWorld: @unchecked Sendable {
         clock = loop.clock
         let randomness = SeededRandomSource(seed: seed)
         self.randomness = randomness.fork("world")
+        let paces = DiskTime.Pace.allCases
+        diskPace = paces[Int(randomness.fork("disk-pace").next(below: UInt64(paces.count)))]
         network = ClusterNetwork(clock: clock, randomness: randomness.fork("network"))
         metadata = InMemoryMetadataStore(clock: clock)
         objectStore = SimulatedObjectStore(clock: clock, url: "file:///simulated/objects")

@@ -16,51 +16,58 @@ struct ProcessDisk: Disk {
 
     private func path(_ path: String) -> String { path.isEmpty ? folder : "\(folder)/\(path)" }
 
-    /// The disk, if the process lives to use it.
-    private func base(_ operation: String, _ path: String) throws(DiskError) -> SimulatedDisk {
-        try process.callsDisk(operation, path)
-        return machine.disk
+    private func call<Value>(
+        _ operation: String, _ path: String, _ body: (SimulatedDisk) throws(DiskError) -> Value
+    ) throws(DiskError) -> Value {
+        // As it is mounted when the call is carried out.
+        try process.onDisk(operation, path) { () throws(DiskError) in try body(machine.disk) }
     }
 
     var copies: Int { 1 }
     func physicalPaths(_ path: String) -> [String] { [] }
 
     func open(_ path: String, _ mode: OpenMode) throws(DiskError) -> any DiskFile {
-        let file = ProcessFile(base: try base("open", path).open(self.path(path), mode), process: process)
-        process.opened(file.base)
-        return file
+        try call("open", path) { disk throws(DiskError) in
+            let file = ProcessFile(base: try disk.open(self.path(path), mode), process: process)
+            process.opened(file.base)
+            return file
+        }
     }
 
-    func makeDirectory(_ path: String) throws(DiskError) { try base("mkdir", path).makeDirectory(self.path(path)) }
-    func list(_ path: String) throws(DiskError) -> [DiskEntry] { try base("list", path).list(self.path(path)) }
-    func exists(_ path: String) throws(DiskError) -> Bool { try base("exists", path).exists(self.path(path)) }
+    func makeDirectory(_ path: String) throws(DiskError) {
+        try call("mkdir", path) { disk throws(DiskError) in try disk.makeDirectory(self.path(path)) }
+    }
+
+    func list(_ path: String) throws(DiskError) -> [DiskEntry] {
+        try call("list", path) { disk throws(DiskError) in try disk.list(self.path(path)) }
+    }
+
+    func exists(_ path: String) throws(DiskError) -> Bool {
+        try call("exists", path) { disk throws(DiskError) in try disk.exists(self.path(path)) }
+    }
 
     func rename(_ source: String, to target: String) throws(DiskError) {
-        try base("rename", source).rename(path(source), to: path(target))
+        try call("rename", source) { disk throws(DiskError) in try disk.rename(path(source), to: path(target)) }
     }
 
     func link(_ source: String, to target: String) throws(DiskError) {
-        try base("link", source).link(path(source), to: path(target))
+        try call("link", source) { disk throws(DiskError) in try disk.link(path(source), to: path(target)) }
     }
 
-    func remove(_ path: String) throws(DiskError) { try base("remove", path).remove(self.path(path)) }
-    func removeTree(_ path: String) throws(DiskError) { try base("remove", path).removeTree(self.path(path)) }
+    func remove(_ path: String) throws(DiskError) {
+        try call("remove", path) { disk throws(DiskError) in try disk.remove(self.path(path)) }
+    }
+
+    func removeTree(_ path: String) throws(DiskError) {
+        try call("remove", path) { disk throws(DiskError) in try disk.removeTree(self.path(path)) }
+    }
 
     func synchronizeDirectory(_ path: String) throws(DiskError) {
-        try base("sync", path).synchronizeDirectory(self.path(path))
+        try call("sync", path) { disk throws(DiskError) in try disk.synchronizeDirectory(self.path(path)) }
     }
 
-    func freeBytes() throws(DiskError) -> Int64 { try base("statvfs", "").freeBytes() }
-}
-
-extension SimulatedProcess {
-    /// - Throws: Input/output error where the process is dead, or dies of this call.
-    func callsDisk(_ operation: String, _ path: String) throws(DiskError) {
-        if let left = diskCallsLeft {
-            diskCallsLeft = left - 1
-            if left <= 1, !isDead { die() }
-        }
-        guard !isDead else { throw DiskError(code: .inputOutput, operation: "after death: \(operation)", path: path) }
+    func freeBytes() throws(DiskError) -> Int64 {
+        try call("statvfs", "") { disk throws(DiskError) in try disk.freeBytes() }
     }
 }
 
@@ -81,33 +88,27 @@ private final class ProcessFile: DiskFile {
     func size() throws(DiskError) -> Int64 { try base.size() }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(DiskError) {
-        try process.callsDisk("read", path)
-        try base.read(into: buffer, at: offset)
+        try process.onDisk("read", path) { () throws(DiskError) in try base.read(into: buffer, at: offset) }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(DiskError) {
-        try process.callsDisk("write", path)
-        try base.write(bytes, at: offset)
+        try process.onDisk("write", path) { () throws(DiskError) in try base.write(bytes, at: offset) }
     }
 
     func write(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
-        try process.callsDisk("write", path)
-        try base.write(buffers, at: offset)
+        try process.onDisk("write", path) { () throws(DiskError) in try base.write(buffers, at: offset) }
     }
 
     func truncate(to length: Int64) throws(DiskError) {
-        try process.callsDisk("truncate", path)
-        try base.truncate(to: length)
+        try process.onDisk("truncate", path) { () throws(DiskError) in try base.truncate(to: length) }
     }
 
     func reserve(_ length: Int64) throws(DiskError) {
-        try process.callsDisk("reserve", path)
-        try base.reserve(length)
+        try process.onDisk("reserve", path) { () throws(DiskError) in try base.reserve(length) }
     }
 
     func synchronize() throws(DiskError) {
-        try process.callsDisk("sync", path)
-        try base.synchronize()
+        try process.onDisk("sync", path) { () throws(DiskError) in try base.synchronize() }
     }
 
     func lock() throws(DiskError) {
