@@ -146,7 +146,8 @@ package final class Controller: Sendable {
 
     /// Decides until nothing is left to decide.
     private func decide() async throws {
-        while true {
+        // Once it is cancelled nothing waits any more: it would turn in circles until an image that is behind catches up.
+        while !Task.isCancelled {
             let work = state.withLock { state in
                 defer { state.work = ControllerWork() }
                 return state.work
