@@ -30,7 +30,9 @@ extension SharedStorageEngine {
                 break
             } catch {
                 if error.code == .fencedLeaderEpoch {
-                    // The move was cancelled, or its target is gone: the partition stays here until the metadata say otherwise.
+                    // The move was cancelled, or its target is gone: the partition stays here until the metadata say otherwise. Or until
+                    // the next run, where this one ends: nobody would close it again.
+                    _ = try running()
                     try await reclaim(log, assignment, reopens: true, parts)
                     log.reopen()
                     throw error

@@ -138,9 +138,10 @@ extension SharedStorageEngine {
         try? await parts.uploader.uploadAll()
         var closed = true
         for log in logs {
-            do throws(LogError) {
-                try await close(log, parts)
-            } catch { closed = false }
+            // A move that was under way may take back its close: not after this one.
+            await partitionGates.enter(log.stream)
+            do throws(LogError) { try await close(log, parts) } catch { closed = false }
+            partitionGates.leave(log.stream)
         }
         // Appends that were under way while the first upload ran.
         if !parts.dirty.all.isEmpty { try? await parts.uploader.uploadAll() }
