@@ -52,6 +52,8 @@ extension LogDirectory {
             "version=1\ncluster.id=\(identity.clusterID)\nnode.id=\(identity.nodeID)\ndirectory.id=\(identity.directoryID)\n"
         try onDisk { () throws(DiskError) in
             try disk.makeDirectory(root)
+            // Its own name too: else a power cut takes all of it, with what was synced in it.
+            if !root.isEmpty { try disk.synchronizeDirectory(root.parentDirectory) }
             try disk.replaceFile(path(Self.propertiesName), with: ByteBuffer(string: text))
         }
     }
