@@ -125,6 +125,46 @@ import Testing
         }
     }
 
+    /// Whichever one call of the disk fails during a start, the next start finds all that was synced.
+    @Test(arguments: [true, false]) func aStartInWhichOneCallFailsLosesNothing(_ isClean: Bool) throws {
+        var call = 0
+        var wasHit = true
+        while wasHit {
+            let disk = SimulatedDisk(seed: 1)
+            let directory = LogDirectory(disk: disk, root: "")
+            let partition = PartitionID(topicID: TopicID(high: 1, low: 1), topic: "t", partition: 0)
+            try directory.create(partition, wasSynced: false, token: 1)
+            var opening = LogOpening()
+            opening.identityNeedsSync = true
+            let log = try SegmentedLog.open(disk: disk, directory: "t-0", settings: SegmentSettings(), opening: opening).log
+            try append(8, to: log)
+            try log.synchronize()
+            try disk.synchronizeDirectory("t-0")
+            try disk.synchronizeDirectory("")
+            let mounted = disk.crash(.processKill)
+            let restarted = LogDirectory(disk: mounted, root: "")
+            let left = Mutex(call)
+            mounted.setFault { _ in
+                left.withLock { left in
+                    left -= 1
+                    return left == -1 ? .inputOutput : nil
+                }
+            }
+            _ = try? restarted.partitions { _ in true }
+            _ = try? open(mounted, recoveryPoint: log.logEnd, isClean: isClean)
+            wasHit = left.withLock { $0 < 0 }
+            mounted.setFault(nil)
+            let next = mounted.crash(.processKill)
+            #expect(
+                try LogDirectory(disk: next, root: "").partitions { _ in true }.map(\.partition) == [partition], "call \(call)")
+            let found = try open(next, recoveryPoint: log.logEnd, isClean: isClean).log
+            #expect(found.logEnd == log.logEnd, "call \(call)")
+            #expect(try offsets(found) == (0..<8).map { 2 * $0 }, "call \(call)")
+            call += 1
+        }
+        #expect(call > 10)
+    }
+
     /// A start on a disk that fails a read must not take the partition for one that never was.
     @Test(arguments: [PartitionMetadata.fileName, LeaderEpochCheckpoint.fileName])
     func aFileThatCannotBeReadIsNotAMissingOne(_ name: String) throws {
