@@ -163,6 +163,9 @@ struct EngineAssembly {
         settings.indexCacheBytes = Int(configuration.memory.indexes)
         settings.closesByUploading = configuration.closesByUploading
         settings.destroyedObjectGrace = configuration.objectDeleteRetention
+        settings.maintenanceInterval = configuration.objectMaintenanceInterval
+        settings.mergeFanIn = configuration.objectMergeFanIn
+        settings.preparedObjectTTL = configuration.objectPreparedTTL
         if let problem = settings.problem { throw ConfigurationError(problem) }
         let directory = BrokerConfiguration.plainDirectory(configuration.logDirectory)
         let specification =

@@ -68,6 +68,12 @@ package struct BrokerConfiguration: Sendable {
     package var remoteChunkCompression: ChunkCompression.Codec?
     /// `stream.close.strategy`: whether a move uploads the tail before it closes the stream, or behind.
     package var closesByUploading: Bool
+    /// `object.maintenance.interval.ms`: between two looks at what to compact, to expire and to delete.
+    package var objectMaintenanceInterval: Duration
+    /// `object.merge.fan.in`: so many adjacent objects of one size class are merged.
+    package var objectMergeFanIn: Int
+    /// `object.prepared.ttl.ms`: an object announced and not committed by then is garbage.
+    package var objectPreparedTTL: Duration
     /// `object.audit.interval.ms`: between two audits by the controller; zero for none.
     package var objectAuditInterval: Duration
     /// `object.audit.grace.ms`: how old an object that the metadata do not know must be to be removed by the controller's audit.
@@ -164,8 +170,8 @@ package struct BrokerConfiguration: Sendable {
         chunkCacheBytes = Int(try values.integer("remote.log.chunk.cache.bytes", default: memory.chunks, in: 1 << 20...1 << 44))
         connectionsMaxIdle = try values.duration("connections.max.idle.ms", default: 600_000, in: 1_000...Int64.max / 1_000_000)
 
-        walCapacityBytes = try values.integer("wal.capacity.bytes", default: 256 << 20, in: 1 << 20...1 << 40)
-        walUploadThresholdBytes = try values.integer("wal.upload.threshold.bytes", default: 64 << 20, in: 64 << 10...1 << 40)
+        walCapacityBytes = try values.integer("wal.capacity.bytes", default: 256 << 20, in: 64 << 10...1 << 40)
+        walUploadThresholdBytes = try values.integer("wal.upload.threshold.bytes", default: 64 << 20, in: 16 << 10...1 << 40)
         guard walUploadThresholdBytes * 2 <= walCapacityBytes else {
             throw ConfigurationError(
                 key: "wal.upload.threshold.bytes", value: String(walUploadThresholdBytes),
@@ -177,6 +183,9 @@ package struct BrokerConfiguration: Sendable {
         logCacheBytes = try values.integer("log.cache.bytes", default: memory.logCache, in: 1 << 20...1 << 44)
         blockCacheBytes = try values.integer("block.cache.bytes", default: memory.blocks, in: 1 << 20...1 << 44)
         objectDeleteRetention = try values.duration("object.delete.retention.ms", default: 60_000, in: 0...86_400_000)
+        objectMaintenanceInterval = try values.duration("object.maintenance.interval.ms", default: 60_000, in: 10...86_400_000)
+        objectMergeFanIn = Int(try values.integer("object.merge.fan.in", default: 8, in: 2...1_000))
+        objectPreparedTTL = try values.duration("object.prepared.ttl.ms", default: 3_600_000, in: 1_000...86_400_000)
         remoteLogTaskInterval = try values.duration("remote.log.manager.task.interval.ms", default: 30_000, in: 10...86_400_000)
 
         followerFetchesFromTierEnd = try values.boolean("follower.fetch.last.tiered.offset.enable", default: false)
