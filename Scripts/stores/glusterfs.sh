@@ -96,7 +96,8 @@ fail_clean() {
     trap - ERR
     tail -qn 2 "$directory"/log/*.log >&2 2>/dev/null || true
     stop
-    lack "$@"
+    # The system has what it takes: that it does not work is a failure, not a lack.
+    fail "$@"
 }
 
 case $command in

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -20,13 +21,14 @@ def admin(bootstrap):
 class Brokers:
     """`ninefold serve`, once for each broker, over one metadata store and one object store."""
 
-    def __init__(self, mode, count=3, directory=None, environment=None, **properties):
+    def __init__(self, mode, count=3, directory=None, environment=None, metrics=False, **properties):
         self.mode = mode
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix=f"ninefold-{mode}-"))
         self.environment = environment
-        first = free_port_block(count)
+        first = free_port_block(2 * count)
         self.ids = range(1, count + 1)
         self.ports = {broker: first + broker - 1 for broker in self.ids}
+        self.metrics = {broker: first + count + broker - 1 for broker in self.ids} if metrics else {}
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
         self.processes = {}
         for broker in self.ids:
@@ -47,6 +49,8 @@ class Brokers:
                 "wal.upload.interval.ms": 1_000,
                 "object.delete.retention.ms": 1_000,
             }
+            if metrics:
+                settings["metrics.listener"] = f"http://127.0.0.1:{self.metrics[broker]}"
             settings.update({key.replace("_", "."): value for key, value in properties.items()})
             text = "".join(f"{key}={str(value).replace('{broker}', str(broker)).replace('{directory}', str(self.directory))}\n" for key, value in settings.items())
             self.file(broker).write_text(text)
@@ -56,6 +60,16 @@ class Brokers:
 
     def file(self, broker):
         return self.directory / f"broker-{broker}.properties"
+
+    def requests(self, kind):
+        """Requests of a kind that all brokers have sent to the object store since they were started."""
+        count = 0
+        for port in self.metrics.values():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                for line in answer.read().decode().splitlines():
+                    if line.startswith("ninefold_object_requests_total") and f'"{kind}"' in line:
+                        count += int(float(line.split()[-1]))
+        return count
 
     def log(self, broker):
         path = self.directory / f"broker-{broker}.log"

@@ -3,7 +3,8 @@ import pathlib
 
 import pytest
 from brokers import Brokers, Load, admin
-from conftest import eventually
+from confluent_kafka import KafkaException
+from conftest import MODES, eventually
 
 
 def truncate(path):
@@ -66,8 +67,107 @@ def test_a_replica_with_a_damaged_log_is_mended_by_the_others(mode, damage):
         brokers.remove()
 
 
+# Beside the records; the last is told of by its own test.
+OTHERS = ["*.index", "*.timeindex", "*.snapshot", "leader-epoch-checkpoint", "*-checkpoint", "partition.metadata"]
+
+
+def corrupt_anywhere(path):
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 7):
+        content[place] ^= 0x55
+    path.write_bytes(content)
+
+
+def halve(path):
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+SMALL_DAMAGES = {"truncated": halve, "corrupted": corrupt_anywhere, "deleted": delete}
+
+
+@pytest.mark.parametrize("damage", SMALL_DAMAGES)
+@pytest.mark.parametrize("mode", ["isr", "tiered"])
+def test_a_replica_with_damaged_files_beside_its_records_is_whole_again(mode, damage):
+    """Indexes, producers, epochs and checkpoints, all of them at once."""
+    brokers = Brokers(mode).start().wait()
+    load = None
+    try:
+        brokers.create("kept", min_insync_replicas=1, segment_bytes=1 << 18)
+        load = Load(brokers.bootstrap, "kept").start()
+        assert load.goes_on(3_000)
+        brokers.kill(1)
+        files = {path for pattern in OTHERS for path in pathlib.Path(brokers.data(1)).glob(f"**/{pattern}") if path.is_file()}
+        assert {path.suffix or path.name for path in files} >= {".index", ".timeindex", ".snapshot", "leader-epoch-checkpoint"}, files
+        for file in files:
+            SMALL_DAMAGES[damage](file)
+        assert load.goes_on()
+        brokers.start(1).wait(1)
+        assert load.goes_on()
+        assert eventually(lambda: in_sync(brokers, "kept", 1)), brokers.log(1)[-2000:]
+        load.stop()
+        brokers.kill(2, 3)
+        assert load.verify() > 3_000
+    finally:
+        if load:
+            load.ending.set()
+        brokers.remove()
+
+
+@pytest.mark.parametrize("damage", SMALL_DAMAGES)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_damaged_identity_of_a_directory_is_named_or_mended(mode, damage):
+    """A broker that does not know whose directory it has been given says so and ends, or makes it anew; nothing is lost either way."""
+    brokers = Brokers(mode).start().wait()
+    load = None
+    try:
+        brokers.create("kept", min_insync_replicas=1)
+        load = Load(brokers.bootstrap, "kept").start()
+        assert load.goes_on(1_000)
+        brokers.kill(1)
+        files = list(pathlib.Path(brokers.data(1)).glob("**/meta.properties"))
+        kept = {file: file.read_bytes() for file in files}
+        assert files or mode == "shared"
+        for file in files:
+            SMALL_DAMAGES[damage](file)
+        assert load.goes_on()
+        brokers.start(1)
+        ends_or_serves = eventually(lambda: brokers.processes[1].poll() is not None or serves(brokers, 1))
+        assert ends_or_serves
+        if brokers.processes[1].poll() is not None:
+            assert "meta.properties" in brokers.log(1), brokers.log(1)[-2000:]
+            # What a backup brings back is taken.
+            for file, content in kept.items():
+                file.write_bytes(content)
+            brokers.start(1)
+        brokers.wait(1)
+        assert load.goes_on()
+        load.stop()
+        assert load.verify() > 1_000
+    finally:
+        if load:
+            load.ending.set()
+        brokers.remove()
+
+
+def serves(brokers, broker):
+    try:
+        return broker in admin(f"127.0.0.1:{brokers.ports[broker]}").list_topics(timeout=2).brokers
+    except KafkaException:
+        return False
+
+
+def corrupt_header(path):
+    """The two copies of the header before the ring."""
+    with open(path, "r+b") as file:
+        file.write(bytes(8_192))
+
+
+WAL_DAMAGES = dict(DAMAGES, header=corrupt_header)
+
+
 @pytest.mark.parametrize("copy", [0, 1])
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", WAL_DAMAGES)
 def test_a_write_ahead_log_is_replayed_from_the_copy_that_is_whole(damage, copy):
     """What was acknowledged and not uploaded lies in the dead broker's write-ahead log alone, here in two copies."""
     brokers = Brokers(
@@ -83,7 +183,7 @@ def test_a_write_ahead_log_is_replayed_from_the_copy_that_is_whole(damage, copy)
         files = [path for path in brokers.directory.glob(f"wal-1/copy-{copy}/**/*") if path.is_file() and path.stat().st_size >= 1 << 20]
         assert files, sorted(brokers.directory.glob("wal-1/**/*"))
         for file in files:
-            DAMAGES[damage](file)
+            WAL_DAMAGES[damage](file)
         assert load.goes_on(), "\n".join(brokers.log(broker)[-2000:] for broker in (2, 3))
         brokers.start(1).wait(1)
         assert load.goes_on()

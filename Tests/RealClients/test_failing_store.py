@@ -2,6 +2,7 @@
 import os
 import random
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -25,11 +26,19 @@ class FailingProxy(CountingProxy):
 
     def __init__(self, port):
         self.failing = False
+        # While it is clear, no request gets anywhere, nor is it refused.
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self.held = 0
         self.fates = dict.fromkeys(self.FATES, 0)
         self.randomness = random.Random(SEED)
         super().__init__(port)
 
     def fate(self):
+        if not self.flowing.is_set():
+            with self.lock:
+                self.held += 1
+            self.flowing.wait(300)
         with self.lock:
             if not self.failing or self.randomness.random() > 0.33:
                 return None
@@ -91,3 +100,45 @@ def test_a_store_that_fails_in_every_way_loses_nothing(mode, moto):
             load.ending.set()
         brokers.remove()
         proxy.close()
+
+
+@pytest.mark.parametrize("mode", ["tiered", "shared"])
+def test_a_store_that_stalls_altogether_loses_nothing_and_needs_no_hands(mode, moto):
+    """Requests are taken and not answered, for longer than the write-ahead log has room; then the store goes on as if nothing had been."""
+    proxy = FailingProxy(moto)
+    brokers = Brokers(
+        mode, environment=dict(os.environ, **KEYS),
+        object_store_url=f"s3://kept/stalled-{mode}?endpoint=http://127.0.0.1:{proxy.port}&region=us-east-1",
+        wal_upload_threshold_bytes=1 << 20, wal_capacity_bytes=4 << 20)
+    load = None
+    try:
+        brokers.start().wait()
+        brokers.create("kept", local_retention_bytes=1 << 20)
+        load = Load(brokers.bootstrap, "kept", rate=2_000).start()
+        assert load.goes_on(4_000)
+        proxy.flowing.clear()
+        begun = load.count
+        if mode == "shared":
+            # Acknowledged is what the logs have room for, and no more.
+            assert eventually(lambda: stands_still(load), 120), "a stalled store does not hold back the writes"
+        else:
+            assert load.goes_on(10_000, timeout=120), "the tier holds back the writes, which rest on the replicas"
+        assert proxy.held > 0
+        assert all(process.poll() is None for process in brokers.processes.values())
+        assert load.count > begun
+        proxy.flowing.set()
+        assert load.goes_on(4_000, timeout=120), "\n".join(brokers.log(b)[-2000:] for b in brokers.ids)
+        load.stop()
+        load.verify()
+    finally:
+        proxy.flowing.set()
+        if load:
+            load.ending.set()
+        brokers.remove()
+        proxy.close()
+
+
+def stands_still(load):
+    count = load.count
+    time.sleep(3)
+    return load.count == count

@@ -114,11 +114,12 @@ def own(storage):
     return {medium["medium"]: medium for medium in storage["byMedium"]}["volumeOwn"]
 
 
-def test_physical_bytes_are_what_disk_usage_finds(on_gluster):
-    isr = on_gluster["modes"]["isr"]
-    assert isr["physicalBytes"] == pytest.approx(on_gluster["whole"]["isr"], rel=0.01)
+@pytest.mark.parametrize("mode", ["isr", "shared"])
+def test_physical_bytes_are_what_disk_usage_finds(on_gluster, mode):
+    storage = on_gluster["modes"][mode]
+    assert storage["physicalBytes"] == pytest.approx(on_gluster["whole"][mode], rel=0.01)
     # Without the bricks' own files, by the files' own names.
-    assert isr["physicalBytes"] - own(isr)["physicalBytes"] == pytest.approx(on_gluster["named"]["isr"], rel=0.01)
+    assert storage["physicalBytes"] - own(storage)["physicalBytes"] == pytest.approx(on_gluster["named"][mode], rel=0.01)
 
 
 def test_the_bricks_own_files_are_told_apart_and_a_file_of_two_names_is_counted_once(on_gluster):
