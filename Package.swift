@@ -138,7 +138,8 @@ let package = Package(
         module(
             "ClusterSimulation",
             [
-                "BrokerNode", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "ObjectStore", "LogModel", "RuntimeEnvironment",
+                "BrokerNode", "SharedStorage", "KafkaNetwork", "KafkaProtocol", "ClusterMetadata", "ObjectStore", "LogModel",
+                "RuntimeEnvironment",
                 "SimulationKit", "Metering", nioCore, logging,
             ]),
         module("LogEngineTesting", ["LogEngine", "LogModel", "RuntimeEnvironment", nioCore]),

@@ -9,6 +9,14 @@ modes=("$@")
 [ ${#modes[@]} -gt 0 ] || modes=(isr tiered shared)
 start=${START:-$(($(date +%s%N) / 1000))}
 step=500
+tally=$(mktemp)
+# What the faults did, over all seeds that have run: one that never did anything proves nothing.
+report() {
+    awk -F'\t' '{ key = $2 "\t" $3; if (!(key in sums)) order[++count] = key; sums[key] += $4 }
+        END { for (i = 1; i <= count; i++) print order[i] "\t" sums[order[i]] }' "$tally" | column -t -s "$(printf '\t')"
+    rm -f "$tally"
+}
+trap report EXIT
 echo "seeds from $start on, $seeds of each of: ${modes[*]}"
 for ((done = 0; done < seeds; done += step)); do
     first=$((start + done))
@@ -20,6 +28,7 @@ for ((done = 0; done < seeds; done += step)); do
             grep -vE '^(◇|✔|\[)' soak.log
             exit 1
         fi
+        grep -a '^tally' soak.log >>"$tally"
         echo "$mode: seeds $first...$last are well"
     done
 done

@@ -17,6 +17,18 @@ public struct DiskOperation: Sendable {
     public var length = 0
 }
 
+/// What faults did to a disk.
+public struct DiskLosses: Sendable, Hashable {
+    /// Writes and truncations that a power cut took, not synced.
+    public var lost = 0
+    public var torn = 0
+    /// Syncs that succeeded and made nothing durable.
+    public var lies = 0
+    public var failedSyncs = 0
+    /// Writes for which there was no room.
+    public var refused = 0
+}
+
 /// A disk in memory that forgets, as real ones do, whatever was not synced: bytes (``DiskFile/synchronize()``) and names
 /// (``Disk/synchronizeDirectory(_:)``, which a file's own sync does not stand in for).
 ///
@@ -57,6 +69,17 @@ public final class SimulatedDisk: Disk {
 
     /// While set, syncs succeed and make nothing durable, as some controllers' do. Outlives a crash.
     public func setLiesAboutSync(_ lies: Bool) { medium.state.withLock { $0.liesAboutSync = lies } }
+
+    /// Makes durable all that was written, as a device's cache is in the end.
+    public func writeBack() {
+        medium.state.withLock { state in
+            for inode in state.tree.files(below: state.tree.root) { inode.synced() }
+            state.tree.synchronizeAll()
+        }
+    }
+
+    /// What faults have done so far, on all mounts.
+    public var losses: DiskLosses { medium.state.withLock { $0.losses } }
 
     /// Inverts the bits of `mask` in one byte of a file, unseen: bit rot.
     public func corrupt(_ path: String, at offset: Int64, mask: UInt8 = 0x10) {
@@ -187,7 +210,7 @@ public final class SimulatedDisk: Disk {
         try medium.check(DiskOperation(kind: .synchronizeDirectory, path: path))
         try with("fsync", path) { state throws(DiskError) in
             guard let directory = state.tree.directory(path) else { throw Self.failure(.notFound, "fsync", path) }
-            if !state.liesAboutSync { state.tree.synchronize(directory) }
+            if state.liesAboutSync { state.losses.lies += 1 } else { state.tree.synchronize(directory) }
         }
     }
 

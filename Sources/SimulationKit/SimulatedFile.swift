@@ -61,7 +61,10 @@ final class SimulatedFile: DiskFile {
                 fits = max(0, (start + fits - 1) / SimulatedInode.pageSize * SimulatedInode.pageSize - start)
             }
             state.booking(inode) { inode.write(Array(bytes[..<fits]), at: start) }
-            if fits < bytes.count { throw SimulatedDisk.failure(.noSpace, "write", path) }
+            if fits < bytes.count {
+                state.losses.refused += 1
+                throw SimulatedDisk.failure(.noSpace, "write", path)
+            }
         }
     }
 
@@ -76,6 +79,7 @@ final class SimulatedFile: DiskFile {
         try medium.check(DiskOperation(kind: .reserve, path: path, length: Int(length)))
         try withWritable("reserve") { state throws(DiskError) in
             guard inode.newPages(for: 0..<Int(length)) <= max(0, state.room) else {
+                state.losses.refused += 1
                 throw SimulatedDisk.failure(.noSpace, "reserve", path)
             }
             state.booking(inode) { inode.reserve(Int(length)) }
@@ -86,10 +90,15 @@ final class SimulatedFile: DiskFile {
         do throws(DiskError) {
             try medium.check(DiskOperation(kind: .synchronize, path: path))
         } catch {
-            try with("sync") { _ throws(DiskError) in inode.syncFailed() }
+            try with("sync") { state throws(DiskError) in
+                state.losses.failedSyncs += 1
+                inode.syncFailed()
+            }
             throw error
         }
-        try with("sync") { state throws(DiskError) in if !state.liesAboutSync { inode.synced() } }
+        try with("sync") { state throws(DiskError) in
+            if state.liesAboutSync { state.losses.lies += 1 } else { inode.synced() }
+        }
     }
 
     func lock() throws(DiskError) {

@@ -102,7 +102,7 @@ final class SimulatedInode: @unchecked Sendable {
     }
 
     /// Leaves what a power cut leaves: every change since the last sync kept, dropped, or torn at any byte or sector.
-    func losePower(_ randomness: SeededRandomSource) {
+    func losePower(_ randomness: SeededRandomSource, _ losses: inout DiskLosses) {
         let lost = changes
         changes = []
         for change in lost.reversed() {
@@ -120,11 +120,19 @@ final class SimulatedInode: @unchecked Sendable {
                 case (_, 0): .lost
                 default: [.lost, .kept, .torn][Int(randomness.next(below: 3))]
                 }
-            guard outcome != .lost else { continue }
+            guard outcome != .lost else {
+                losses.lost += 1
+                continue
+            }
             switch change.kind {
             case .truncate(let length): setSize(length)
             case .write(let offset, let bytes):
-                if outcome == .kept { put(bytes[...], at: offset) } else { tear(bytes, at: offset, randomness) }
+                if outcome == .kept {
+                    put(bytes[...], at: offset)
+                } else {
+                    losses.torn += 1
+                    tear(bytes, at: offset, randomness)
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ final class SimulatedMedium: Sendable {
         var usedPages = 0
         var capacityPages: Int?
         var liesAboutSync = false
+        var losses = DiskLosses()
 
         /// Pages that can still be taken.
         var room: Int { (capacityPages ?? 1 << 38) - usedPages }
@@ -79,7 +80,7 @@ final class SimulatedMedium: Sendable {
             for inode in files {
                 inode.links += 1
                 guard seen.insert(ObjectIdentifier(inode)).inserted else { continue }
-                if crash == .powerCut { inode.losePower(randomness) }
+                if crash == .powerCut { inode.losePower(randomness, &state.losses) }
                 state.usedPages += inode.allocatedPages
             }
             return state.mount

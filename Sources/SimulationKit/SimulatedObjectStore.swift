@@ -42,6 +42,7 @@ public final class SimulatedObjectStore: ObjectStore {
         /// Begun and neither completed nor given up.
         var uploads: [String: UnfinishedUpload] = [:]
         var lastUpload = 0
+        var staleLists = 0
     }
 
     public let url: String
@@ -62,6 +63,9 @@ public final class SimulatedObjectStore: ObjectStore {
 
     /// Requests that came, faulty ones included.
     public func requestCount(_ kind: ObjectOperation.Kind) -> Int { state.withLock { $0.requests[kind] ?? 0 } }
+
+    /// Lists that may have lacked something because of their delay.
+    public var staleListCount: Int { state.withLock { $0.staleLists } }
 
     /// Keys that are there, in order, whatever lists show.
     public var keys: [String] { state.withLock { $0.objects.keys.sorted() } }
@@ -111,6 +115,9 @@ public final class SimulatedObjectStore: ObjectStore {
             let visible = state.objects.filter { key, object in
                 key.hasPrefix(prefix) && startAfter.map { Self.isAscending($0, key) } ?? true
                     && state.listDelay.map { now - object.putAt >= $0 } ?? true
+            }
+            if state.listDelay != nil, state.objects.contains(where: { visible[$0.key] == nil && $0.key.hasPrefix(prefix) }) {
+                state.staleLists += 1
             }
             let keys = visible.keys.sorted(by: Self.isAscending)
             let shown = keys.prefix(min(max(0, maxKeys), 1_000))

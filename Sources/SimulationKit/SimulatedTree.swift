@@ -84,6 +84,11 @@ struct SimulatedTree {
         for index in durable { pending.remove(at: index) }
     }
 
+    mutating func synchronizeAll() {
+        for change in pending { Self.persist(change) }
+        pending = []
+    }
+
     /// Leaves of each directory's unsynced changes a beginning of any length.
     mutating func losePower(_ randomness: SeededRandomSource) {
         let mood = randomness.next(below: 3)

@@ -22,5 +22,21 @@ import Testing
             Issue.record("\(mode.rawValue), seed \(last.seed): \(failure)\nTo repeat it: \(SeedWalk.command(mode, last.seed))")
         }
         #expect(results.count == seeds.count || results.last?.failure != nil)
+        report(mode, results)
+    }
+
+    /// How often each fault did something, and what came of it. One that never does anything proves nothing: enough seeds must hit all.
+    private func report(_ mode: StorageMode, _ results: [SeedWalk.Result]) {
+        let probes = Probe.allCases.filter { $0.happens(in: mode) }
+        let counts = probes.map { probe in results.reduce(0) { $0 + ($1.tally[probe] ?? 0) } }
+        print(
+            (["\(mode.rawValue), \(results.count) seeds:"]
+                + zip(probes, counts).map { probe, count in
+                    "tally\t\(mode.rawValue)\t\(probe.rawValue)\t\(count)"
+                }).joined(separator: "\n"))
+        guard results.count >= 1_000, results.last?.failure == nil else { return }
+        for (probe, count) in zip(probes, counts) {
+            #expect(count > 0, "\(mode.rawValue): never in \(results.count) seeds: \(probe.rawValue)")
+        }
     }
 }

@@ -30,6 +30,11 @@ import Testing
         Finding(description: "a watch that is given up while its store is cut off ends", mode: .shared, seeds: [2545]),
         Finding(
             description: "a damaged base offset is damage, though it lies above the high watermark", mode: .tiered, seeds: [2353]),
+        Finding(
+            description: "a start during which one read failed removes no partition", mode: .tiered, seeds: [2598]),
+        Finding(
+            description: "a batch committed while its topic is being deleted leaves nothing behind", mode: .shared, seeds: [173]),
+        Finding(description: "a move that ends while its broker stops does not open its stream again", mode: .shared, seeds: [44]),
         Finding(description: "a lost log start is not taken to lie above what the tier holds", mode: .tiered, seeds: [549]),
     ]
 

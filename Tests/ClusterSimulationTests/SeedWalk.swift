@@ -24,6 +24,7 @@ enum SeedWalk {
         var digest: UInt64
         /// nil if all was well.
         var failure: String?
+        var tally: [Probe: Int] = [:]
     }
 
     /// - Returns: A result a seed, up to the first that failed.
@@ -69,7 +70,7 @@ enum SeedWalk {
         let lines = ((try? String(contentsOf: report, encoding: .utf8)) ?? "").split(separator: "\n")
         var results: [Result] = []
         for line in lines {
-            let parts = line.split(separator: "\t", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+            let parts = line.split(separator: "\t", maxSplits: 4, omittingEmptySubsequences: false).map(String.init)
             guard let seed = UInt64(parts[1]) else { continue }
             if parts[0] == "begin" {
                 let last = ((try? String(contentsOf: messages, encoding: .utf8)) ?? "").split(separator: "\n").suffix(20)
@@ -78,8 +79,10 @@ enum SeedWalk {
                         seed: seed, digest: 0,
                         failure: "the process ended (status \(child.terminationStatus))\n" + last.joined(separator: "\n")))
             } else {
-                let failure = parts[3].isEmpty ? nil : parts[3].replacingOccurrences(of: "\u{1F}", with: "\n")
-                results[results.count - 1] = Result(seed: seed, digest: UInt64(parts[2])!, failure: failure)
+                let failure = parts[4].isEmpty ? nil : parts[4].replacingOccurrences(of: "\u{1F}", with: "\n")
+                let counts = parts[3].split(separator: ",").compactMap { Int($0) }
+                let tally = Dictionary(uniqueKeysWithValues: zip(Probe.allCases, counts))
+                results[results.count - 1] = Result(seed: seed, digest: UInt64(parts[2])!, failure: failure, tally: tally)
             }
         }
         return results
@@ -109,10 +112,13 @@ enum SeedWalk {
             var failure = ""
             if let problem = outcome.failure {
                 failure =
-                    ([problem] + outcome.faults.map { "  fault at " + $0 } + ["  its last events:"]
+                    ([problem, "  variant: " + outcome.variant] + outcome.faults.map { "  fault at " + $0 } + ["  its last events:"]
                     + outcome.events.suffix(15).map { "    " + $0 }).joined(separator: "\u{1F}")
             }
-            file.write(Data("end\t\(seed)\t\(outcome.digest)\t\(failure.replacingOccurrences(of: "\n", with: "\u{1F}"))\n".utf8))
+            let counts = Probe.allCases.map { String(outcome.tally[$0] ?? 0) }.joined(separator: ",")
+            file.write(
+                Data("end\t\(seed)\t\(outcome.digest)\t\(counts)\t\(failure.replacingOccurrences(of: "\n", with: "\u{1F}"))\n".utf8)
+            )
             if outcome.failure != nil, environment["NINEFOLD_SIMULATION_GOES_ON"] == nil { break }
         }
     }

@@ -17,6 +17,12 @@ package struct Fault: Sendable, CustomStringConvertible {
         case powerCut(Int32)
         /// The same in the middle of a job.
         case powerCutAtDiskCall(Int32, Int)
+        /// Of all brokers at once.
+        case powerCutOfAll
+        /// The process ends in order, and stays away for a while.
+        case stopInOrder(Int32)
+        /// Bytes of the machine's files change by themselves, in the middle of the run, and its process dies.
+        case rot(Int32)
         /// The process stands still, and then goes on as if nothing had been: a zombie, if its lease has ended meanwhile.
         case stall(Int32)
         /// Requests from the first to the second do not arrive.
@@ -50,7 +56,7 @@ package struct Fault: Sendable, CustomStringConvertible {
         /// Whether a broker may count as dead because of it. (A power cut does too, and looks after itself.)
         var mayEndLease: Bool {
             switch self {
-            case .kill, .killAtDiskCall, .stall, .metadataCut, .metadataLosesReplies, .diskErrors: true
+            case .kill, .killAtDiskCall, .stall, .stopInOrder, .metadataCut, .metadataLosesReplies, .diskErrors: true
             default: false
             }
         }

@@ -60,10 +60,20 @@ final class FaultDriver: @unchecked Sendable {
             _ = await afterDiskCalls(calls, of: id, within: fault.lasts) { broker.crash(.processKill) }
         case .powerCut(let id): await cutPower(id)
         case .powerCutAtDiskCall(let id, let calls): await cutPower(id, afterDiskCalls: calls, within: fault.lasts)
+        case .powerCutOfAll: await cutPowerOfAll()
+        case .rot(let id): await rot(id)
+        case .stopInOrder(let id):
+            await world.broker(id).stop()
+            await last()
+            world.broker(id).goesOn()
         case .stall(let id):
             let process = world.broker(id).process
             process?.stall()
+            world.tally.add(.stalled)
             await last()
+            if process?.life == .stalled, world.metadata.now(prefix: MetadataKey.broker(BrokerID(id))).isEmpty {
+                world.tally.add(.zombie)
+            }
             process?.goOn()
         case .cut(let source, let target): await cut([.init(source: source, target: target)], last)
         case .cutBothWays(let one, let other):
@@ -85,14 +95,20 @@ final class FaultDriver: @unchecked Sendable {
             world.metadataLinks[id]?.lostReplyChance = 0.25
             await last()
             world.metadataLinks[id]?.lostReplyChance = 0
-        case .clockJump(let id, let milliseconds): world.machines[id]?.wallShift += milliseconds
+        case .clockJump(let id, let milliseconds):
+            world.machines[id]?.wallShift += milliseconds
+            world.tally.add(.clockJump)
         case .diskFull(let id):
             world.machines[id]?.disk.setCapacity(0)
             await last()
             world.machines[id]?.disk.setCapacity(nil)
         case .diskErrors(let id):
             let randomness = world.randomness.fork("disk-errors-\(id)-\(world.clock.now().nanoseconds)")
-            world.machines[id]?.disk.setFault { _ in randomness.chance(0.05) ? .inputOutput : nil }
+            world.machines[id]?.disk.setFault { [tally = world.tally] _ in
+                guard randomness.chance(0.05) else { return nil }
+                tally.add(.diskError)
+                return .inputOutput
+            }
             await last()
             world.machines[id]?.disk.setFault(nil)
             // What a failed sync may have lost, only a new start tells: the operator gives it one.
@@ -102,10 +118,12 @@ final class FaultDriver: @unchecked Sendable {
             await last()
             await cutPower(id)
             world.machines[id]?.disk.setLiesAboutSync(false)
-        case .objectStoreFails(let code): await objects(last) { .fail(code) }
-        case .objectStoreLosesReplies: await objects(last) { .loseReply(.timedOut) }
-        case .objectStoreIsLate: await objects(last) { .failThenApply(.timedOut, after: .milliseconds(1_500)) }
-        case .objectStoreIsSlow: await objects(last) { .delay(.milliseconds(1_500)) }
+            // Without a power cut nobody ever knows; one that comes much later finds the cache written back.
+            world.machines[id]?.disk.writeBack()
+        case .objectStoreFails(let code): await objects(last, .objectFailed) { .fail(code) }
+        case .objectStoreLosesReplies: await objects(last, .objectReplyLost) { .loseReply(.timedOut) }
+        case .objectStoreIsLate: await objects(last, .objectLate) { .failThenApply(.timedOut, after: .milliseconds(1_500)) }
+        case .objectStoreIsSlow: await objects(last, .objectSlow) { .delay(.milliseconds(1_500)) }
         case .objectStoreCut(let id):
             world.objectLinks[id]?.isCut = true
             await last()
@@ -123,9 +141,13 @@ final class FaultDriver: @unchecked Sendable {
         for link in links { world.network.heal(link) }
     }
 
-    private func objects(_ last: () async -> Void, _ fault: @escaping @Sendable () -> ObjectFault) async {
+    private func objects(_ last: () async -> Void, _ probe: Probe, _ fault: @escaping @Sendable () -> ObjectFault) async {
         let randomness = world.randomness.fork("objects-\(world.clock.now().nanoseconds)")
-        world.objectStore.setFault { _ in randomness.chance(0.4) ? fault() : nil }
+        world.objectStore.setFault { [tally = world.tally] _ in
+            guard randomness.chance(0.4) else { return nil }
+            tally.add(probe)
+            return fault()
+        }
         await last()
         world.objectStore.setFault(nil)
     }
@@ -173,6 +195,50 @@ final class FaultDriver: @unchecked Sendable {
         }
         let deadline = world.clock.now() + .seconds(60)
         while !isInSync(id), world.clock.now() < deadline { try? await world.clock.sleep(for: .milliseconds(200)) }
+    }
+
+    /// In `shared` nothing acknowledged may be lost by it, nor with replicated logs that sync each batch. Where they do not, as is Kafka's
+    /// usual way, what no disk of the in-sync replicas was made to keep is lost, and the world is told how much.
+    private func cutPowerOfAll() async {
+        func cut() { for id in ClusterWorld.brokerIDs { world.broker(id).crash(.powerCut) } }
+        world.tally.add(.powerCutOfAll)
+        guard world.mode != .shared else { return cut() }
+        guard powerless == nil, threats == 0, ClusterWorld.brokerIDs.allSatisfy({ world.broker($0).isServing }) else {
+            return world.event("no power cut of all: a broker is in trouble")
+        }
+        // No single broker's unsynced bytes rest on another's any more.
+        powerless = 0
+        defer { powerless = nil }
+        cut()
+        if !world.variant.syncsEachBatch { world.lostMemory() }
+        let deadline = world.clock.now() + .seconds(60)
+        while !ClusterWorld.brokerIDs.allSatisfy({ isInSync($0) }), world.clock.now() < deadline {
+            try? await world.clock.sleep(for: .milliseconds(200))
+        }
+    }
+
+    private func rot(_ id: Int32) async {
+        guard let disk = world.machines[id]?.disk else { return }
+        if world.mode != .shared {
+            guard powerless == nil, threats == 0, ClusterWorld.brokerIDs.allSatisfy({ world.broker($0).isServing }), othersHold(id)
+            else { return world.event("nothing rots on \(id): another broker is in trouble") }
+            powerless = id
+        }
+        let randomness = world.randomness.fork("rot-\(id)-\(world.clock.now().nanoseconds)")
+        let files = disk.files(below: "").filter { $0.size > 0 }
+        for _ in 0..<3 where !files.isEmpty {
+            let file = files[Int(randomness.next(below: UInt64(files.count)))]
+            let place = Int64(randomness.next(below: UInt64(file.size)))
+            disk.corrupt(file.path, at: place)
+            world.event("byte \(place) of \(file.path) on \(id) rots")
+            world.tally.add(.rot)
+        }
+        world.rotten.insert(id)
+        world.broker(id).crash(.processKill)
+        guard world.mode != .shared else { return }
+        let deadline = world.clock.now() + .seconds(20)
+        while !isInSync(id), world.clock.now() < deadline { try? await world.clock.sleep(for: .milliseconds(200)) }
+        powerless = nil
     }
 
     /// Whether each partition has an in-sync replica elsewhere.

@@ -21,6 +21,7 @@ struct FaultSchedule: Sendable {
                 { .kill(draw.broker()) }, { .kill(draw.broker()) }, { .killAtDiskCall(draw.broker(), draw.number(1...60)) },
                 { .powerCut(draw.broker()) }, { .powerCutAtDiskCall(draw.broker(), draw.number(1...60)) },
                 { .stall(draw.broker()) }, { .stall(draw.broker()) },
+                { .stopInOrder(draw.broker()) }, { .powerCutOfAll },
             ]
         }
         if mix.contains(.network) {
@@ -35,8 +36,10 @@ struct FaultSchedule: Sendable {
                 },
                 { .isolate(draw.broker()) },
                 {
+                    // In `shared`, brokers have little to say to each other.
+                    let client = draw.one(of: ["producer-0-0", "producer-1-1", "consumer-0", "committer"])
                     let (from, to) = draw.pair()
-                    return .slowLink(from: from, to: to)
+                    return .slowLink(from: mode == .shared || draw.number(1...2) == 1 ? client : from, to: to)
                 },
             ]
         }
@@ -49,6 +52,8 @@ struct FaultSchedule: Sendable {
         if mix.contains(.disks) {
             kinds += [{ .diskFull(draw.broker()) }, { .diskErrors(draw.broker()) }]
             if mode != .shared { kinds += [{ .lyingSync(draw.broker()) }] }
+            // Once it has, less can be asked of the run: in few of them.
+            if draw.number(1...8) == 1 { kinds += [{ .rot(draw.broker()) }, { .rot(draw.broker()) }] }
         }
         if mix.contains(.objects), mode != .isr {
             kinds += [

@@ -36,9 +36,9 @@ final class SimulatedBroker: @unchecked Sendable {
         guard process == nil, !staysDown else { return }
         lastRun += 1
         let diskTime = DiskTime(
-            pace: world.diskPace, randomness: SeededRandomSource(seed: world.seed).fork("disk-time-\(id)-\(lastRun)"))
-        let process = SimulatedProcess(broker: id, run: lastRun, loop: world.loop, diskTime: diskTime) { [weak self] process in
-            self?.ended(process)
+            pace: world.variant.diskPace, randomness: SeededRandomSource(seed: world.seed).fork("disk-time-\(id)-\(lastRun)"))
+        let process = SimulatedProcess(broker: id, run: lastRun, loop: world.loop, diskTime: diskTime, tally: world.tally) {
+            [weak self] process in self?.ended(process)
         }
         self.process = process
         world.event("broker \(id) starts, run \(lastRun)")
@@ -69,6 +69,9 @@ final class SimulatedBroker: @unchecked Sendable {
         world.event("broker \(id) dies: \(crash)")
         process.die()
         if crash == .powerCut { cutPower() }
+        world.tally.add(
+            crash == .powerCut
+                ? process.isInCall ? .powerCutInCall : .powerCut : process.isInCall ? .killedInCall : .killed)
     }
 
     private func cutPower() {
@@ -76,11 +79,29 @@ final class SimulatedBroker: @unchecked Sendable {
         machine.disk = machine.disk.crash(.powerCut)
     }
 
-    /// A controlled stop.
+    /// A controlled stop. It stays down until ``goesOn()``.
     func stop() async {
+        guard let process, let node else { return }
+        world.event("broker \(id) stops in order")
         staysDown = true
-        await node?.stop()
-        process?.die()
+        hasStopped = false
+        // Of a process that dies meanwhile, no task comes back.
+        Task {
+            await node.stop()
+            self.hasStopped = true
+        }
+        while !hasStopped, !process.isDead { try? await world.clock.sleep(for: .milliseconds(10)) }
+        guard !process.isDead else { return }
+        world.event("broker \(id) has stopped")
+        world.tally.add(.stoppedInOrder)
+        process.die()
+    }
+
+    private var hasStopped = false
+
+    func goesOn() {
+        staysDown = false
+        start()
     }
 
     private func ended(_ process: SimulatedProcess) {
@@ -111,11 +132,15 @@ final class SimulatedBroker: @unchecked Sendable {
             "object.audit.interval.ms": "60000", "object.audit.grace.ms": "120000",
             "log.segment.delete.delay.ms": "1000",
             "remote.log.manager.task.interval.ms": "500", "remote.log.chunk.cache.bytes": "1048576",
-            "wal.capacity.bytes": "1048576", "wal.upload.threshold.bytes": "65536", "wal.upload.interval.ms": "700",
+            // Small, so that it wraps again and again, and compaction has something to do in every run.
+            "wal.capacity.bytes": "131072", "wal.upload.threshold.bytes": "32768", "wal.upload.interval.ms": "700",
+            "wal.object.linger.ms": "50", "object.maintenance.interval.ms": "900", "object.merge.fan.in": "3",
+            "object.prepared.ttl.ms": "20000",
             "stream.object.split.bytes": "4096", "object.block.bytes": "4096", "object.delete.retention.ms": "2000",
             "log.cache.bytes": "1048576", "block.cache.bytes": "1048576", "log.tail.cache.bytes": "65536",
         ]
         if world.mode == .shared { settings["offsets.topic.replication.factor"] = "1" }
+        settings.merge(world.variant.settings) { $1 }
         return settings
     }
 
@@ -159,7 +184,8 @@ private struct EventLogHandler: LogHandler {
     let world: ClusterWorld
     let process: SimulatedProcess
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level = .notice
+    /// Lower ones are counted, not kept.
+    var logLevel: Logger.Level = .debug
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -168,6 +194,8 @@ private struct EventLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         guard !process.isDead else { return }
+        world.tally.note(logged: "\(event.message)")
+        guard event.level >= .notice else { return }
         let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
         let details = all.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
         world.event("broker \(process.broker) [\(event.level)] \(event.message) \(details)")

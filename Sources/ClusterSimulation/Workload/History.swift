@@ -56,6 +56,32 @@ final class PartitionHistory: @unchecked Sendable {
         }
     }
 
+    // MARK: Losing
+
+    /// How often what was acknowledged may have been lost. Clients that notice begin anew.
+    private(set) var losses = 0
+
+    /// All brokers have lost what was not on their disks: from `end` on the log may be another now.
+    ///
+    /// - Returns: Whether anything known lies there.
+    @discardableResult
+    func mayHaveLost(from end: Int64) -> Bool {
+        losses += 1
+        let isLoss = end < knownEnd
+        if end < seenEnd { seen.removeSubrange(Int(max(end, 0))...) }
+        acknowledgedEnd = min(acknowledgedEnd, end)
+        // One without an offset was a duplicate of a batch that lies nobody told where.
+        for (value, one) in sent where one.offset.map({ $0 < 0 || $0 >= end }) ?? false { sent[value]?.offset = nil }
+        return isLoss
+    }
+
+    /// Sent again under other sequence numbers, since a broker had forgotten whether it has them: they may lie there twice.
+    private var repeated: Set<String> = []
+    func mayRepeat(_ values: [String]) { repeated.formUnion(values) }
+
+    /// Whether it was sent before, so that it may lie there though nobody said so.
+    func wasSentBefore(_ value: String) -> Bool { (sent[value]?.attempts ?? 0) > 1 }
+
     // MARK: Reading
 
     /// A consumer at `position` was given records.
@@ -95,7 +121,7 @@ final class PartitionHistory: @unchecked Sendable {
         guard let sent = sent[value] else {
             throw Violation(.honest, "\(name): \(reader) read \(value) at \(offset), which nobody sent")
         }
-        if let told = sent.offset, told >= 0, told != offset {
+        if let told = sent.offset, told >= 0, told != offset, !repeated.contains(value) {
             throw Violation(.acknowledgedSurvives, "\(name): \(value) was acknowledged at \(told), and lies at \(offset)")
         }
         if let last = seen.last, last.epoch > epoch {
@@ -113,13 +139,14 @@ final class PartitionHistory: @unchecked Sendable {
         var places: [String: Int64] = [:]
         var lastOf: [Substring: Int] = [:]
         for (offset, record) in seen.enumerated() {
-            if let first = places.updateValue(Int64(offset), forKey: record.value) {
+            if let first = places.updateValue(Int64(offset), forKey: record.value), !repeated.contains(record.value) {
                 throw Violation(.offsetsAreDense, "\(name): \(record.value) lies at \(first) and again at \(offset)")
             }
             let parts = record.value.split(separator: " ")
             guard parts.count >= 2, let number = Int(parts[1]) else {
                 throw Violation(.honest, "\(name): \(record.value) at \(offset) is no record of ours")
             }
+            if repeated.contains(record.value) { continue }
             if let last = lastOf.updateValue(number, forKey: parts[0]), last >= number {
                 throw Violation(.producerOrder, "\(name): \(record.value) at \(offset) comes after number \(last)")
             }

@@ -26,17 +26,33 @@ final class SimulatedClient: @unchecked Sendable {
         randomness = SeededRandomSource(seed: world.seed).fork("client-\(name)")
     }
 
-    func ask<Request: KafkaRequest>(
-        _ request: Request, version: Int16, of broker: Int32, timeout: Duration = .seconds(3)
-    ) async throws -> Request.Response {
+    /// A request on its way: those to one broker arrive in the order in which they were sent.
+    struct Pending<Request: KafkaRequest>: Sendable {
+        fileprivate var call: ClusterNetwork.Call
+        fileprivate var version: Int16
+
+        func answer() async throws -> Request.Response {
+            guard let answer = try await call.answer() else { throw Failure(description: "\(Request.name) was not answered") }
+            return try decodeResponse(to: Request.self, version: version, frame: answer).response
+        }
+    }
+
+    func send<Request: KafkaRequest>(
+        _ request: Request, version: Int16, to broker: Int32, timeout: Duration = .seconds(3)
+    ) throws -> Pending<Request> {
         correlation += 1
         let frame = try LogSlices(
             try encodeRequest(request, version: version, correlationID: correlation, clientID: name)
         ).contiguous()
-        let answer = try await world.network.call(
+        let call = world.network.send(
             from: name, to: ClusterWorld.name(of: broker), channel: "client", frame: frame, timeout: timeout)
-        guard let answer else { throw Failure(description: "\(Request.name) was not answered") }
-        return try decodeResponse(to: Request.self, version: version, frame: answer).response
+        return Pending(call: call, version: version)
+    }
+
+    func ask<Request: KafkaRequest>(
+        _ request: Request, version: Int16, of broker: Int32, timeout: Duration = .seconds(3)
+    ) async throws -> Request.Response {
+        try await send(request, version: version, to: broker, timeout: timeout).answer()
     }
 
     var anyBroker: Int32 { ClusterWorld.brokerIDs[Int(randomness.next(below: UInt64(ClusterWorld.brokerIDs.count)))] }

@@ -21,6 +21,10 @@ final class SimulatedCommitter: @unchecked Sendable {
         self.topic = topic
     }
 
+    /// All brokers have lost what was not on their disks.
+    func mayHaveLost() { (lastAcknowledged, lastTold, losses) = (-1, -1, losses + 1) }
+    private var losses = 0
+
     func run() async throws {
         while !client.world.isOver {
             _ = try await commit()
@@ -32,6 +36,7 @@ final class SimulatedCommitter: @unchecked Sendable {
     private func commit() async throws -> Bool {
         guard let coordinator = await findCoordinator() else { return false }
         lastTried += 1
+        let losses = losses
         let request = OffsetCommitRequest(
             groupId: group, generationIdOrMemberEpoch: -1, memberId: "",
             topics: [.init(name: topic, partitions: [.init(partitionIndex: 0, committedOffset: lastTried, committedMetadata: "")])])
@@ -46,7 +51,7 @@ final class SimulatedCommitter: @unchecked Sendable {
             self.coordinator = nil
             return false
         }
-        lastAcknowledged = lastTried
+        if losses == self.losses { lastAcknowledged = lastTried }
         client.world.event("\(client.name): committed \(lastTried) at \(coordinator)")
         return true
     }
@@ -58,12 +63,14 @@ final class SimulatedCommitter: @unchecked Sendable {
         guard let coordinator = await findCoordinator() else { return false }
         let least = max(lastAcknowledged, lastTold)
         let request = OffsetFetchRequest(groupId: group, topics: [.init(name: topic, partitionIndexes: [0])])
+        let losses = losses
         guard let answer = try? await client.ask(request, version: 7, of: coordinator), answer.errorCode == .none,
             let told = answer.topics.first?.partitions.first, told.errorCode == .none
         else {
             self.coordinator = nil
             return false
         }
+        guard losses == self.losses else { return false }
         guard told.committedOffset >= least, told.committedOffset <= lastTried else {
             throw Violation(
                 .groupOffsets,

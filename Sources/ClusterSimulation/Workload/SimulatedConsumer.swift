@@ -15,10 +15,16 @@ final class SimulatedConsumer: @unchecked Sendable {
     let partition: Int32
     let history: PartitionHistory
     private(set) var position: Int64 = 0
+    /// As of the last fetch.
+    private var losses = 0
     /// As the last answer had it.
     private(set) var highWatermark: Int64 = -1
     /// Bytes of the media have changed by themselves.
-    var mayFindDamage = false
+    var mayFindDamage: Bool {
+        get { isAmongDamage || !client.world.rotten.isEmpty }
+        set { isAmongDamage = newValue }
+    }
+    private var isAmongDamage = false
     private(set) var lastProblem = "nothing was answered yet"
 
     init(client: SimulatedClient, topic: String, partition: Int32, history: PartitionHistory) {
@@ -48,6 +54,11 @@ final class SimulatedConsumer: @unchecked Sendable {
     func poll(wait: Int32) async throws -> Bool {
         do {
             let leader = try await client.leader(of: topic, partition)
+            if losses != history.losses {
+                // What lay there may be another record now.
+                losses = history.losses
+                position = min(position, history.seenEnd)
+            }
             let answer = try await client.ask(
                 FetchRequest(
                     maxWaitMs: wait, minBytes: 1, maxBytes: 1 << 16,
@@ -56,6 +67,7 @@ final class SimulatedConsumer: @unchecked Sendable {
                             topic: topic,
                             partitions: [.init(partition: partition, fetchOffset: position, partitionMaxBytes: 1 << 14)])
                     ]), version: 12, of: leader)
+            guard losses == history.losses else { return true }
             guard let data = answer.responses.first?.partitions.first else {
                 throw SimulatedClient.Failure(description: "an answer without the partition")
             }

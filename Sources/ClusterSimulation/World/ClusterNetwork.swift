@@ -26,6 +26,7 @@ final class ClusterNetwork: @unchecked Sendable {
 
     private let clock: SimulatedClock
     private let randomness: SeededRandomSource
+    private let tally: Tally
     private var listeners: [String: Listener] = [:]
     private var lastArrival: [String: MonotonicInstant] = [:]
     private var lastConnection: UInt64 = 0
@@ -33,7 +34,8 @@ final class ClusterNetwork: @unchecked Sendable {
     private(set) var slow: [Link: Duration] = [:]
     private let usualDelayMax: Duration = .milliseconds(1)
 
-    init(clock: SimulatedClock, randomness: SeededRandomSource) {
+    init(clock: SimulatedClock, randomness: SeededRandomSource, tally: Tally) {
+        self.tally = tally
         self.clock = clock
         self.randomness = randomness
     }
@@ -53,23 +55,42 @@ final class ClusterNetwork: @unchecked Sendable {
         if listeners[name]?.process === process { listeners[name] = nil }
     }
 
-    /// - Returns: The answer's frame; nil where the request wants none.
-    func call(
-        from source: String, to target: String, channel: String, frame: ByteBuffer, timeout: Duration
-    ) async throws(PeerTransportError) -> ByteBuffer? {
+    /// A request under way.
+    struct Call: Sendable {
+        fileprivate var result: Answer
+        fileprivate var deadline: Task<Void, any Error>
+
+        /// - Returns: The answer's frame; nil where the request wants none.
+        func answer() async throws(PeerTransportError) -> ByteBuffer? {
+            let result = await result.value()
+            deadline.cancel()
+            return try result.get()
+        }
+    }
+
+    /// Sends a request: of one connection's, the one sent first arrives first.
+    func send(from source: String, to target: String, channel: String, frame: ByteBuffer, timeout: Duration) -> Call {
         let answer = Answer()
-        let delivery = Task { await self.deliver(Link(source: source, target: target), channel, frame, answer) }
+        let link = Link(source: source, target: target)
+        let connection = "\(source)>\(target)#\(channel)"
+        let arrival = travel(link, after: lastArrival[connection])
+        lastArrival[connection] = arrival
+        Task { await self.deliver(link, frame, at: arrival, answer) }
         let deadline = Task { [clock] in
             try await clock.sleep(for: timeout)
             answer.give(.failure(PeerTransportError("\(target) did not answer within \(timeout)")))
         }
-        let result = await answer.value()
-        deadline.cancel()
-        _ = delivery
-        return try result.get()
+        return Call(result: answer, deadline: deadline)
     }
 
-    private func travel(_ link: Link, after earliest: MonotonicInstant? = nil) async -> MonotonicInstant {
+    func call(
+        from source: String, to target: String, channel: String, frame: ByteBuffer, timeout: Duration
+    ) async throws(PeerTransportError) -> ByteBuffer? {
+        try await send(from: source, to: target, channel: channel, frame: frame, timeout: timeout).answer()
+    }
+
+    private func travel(_ link: Link, after earliest: MonotonicInstant? = nil) -> MonotonicInstant {
+        if slow[link] != nil { tally.add(.slowMessage) }
         let delayMax = slow[link] ?? usualDelayMax
         let delay = Duration.nanoseconds(Int64(randomness.next(below: UInt64(delayMax.inNanoseconds) + 1)) + 1)
         var arrival = clock.now() + delay
@@ -77,36 +98,45 @@ final class ClusterNetwork: @unchecked Sendable {
         return arrival
     }
 
-    private func deliver(_ link: Link, _ channel: String, _ frame: ByteBuffer, _ answer: Answer) async {
-        let connection = "\(link.source)>\(link.target)#\(channel)"
-        let arrival = await travel(link, after: lastArrival[connection])
-        lastArrival[connection] = arrival
+    private func deliver(_ link: Link, _ frame: ByteBuffer, at arrival: MonotonicInstant, _ answer: Answer) async {
         try? await clock.sleep(until: arrival)
-        guard !cut.contains(link) else { return }
+        guard !cut.contains(link) else { return tally.add(.cutMessage) }
         guard let listener = listeners[link.target] else {
             return answer.give(.failure(PeerTransportError("connection to \(link.target) refused")))
         }
         let process = listener.process
         let watch = process.atDeath { answer.give(.failure(PeerTransportError("\(link.target) closed the connection"))) }
         defer { process.forget(watch) }
-        await process.pass()
-        let reply = await serve(listener, frame, from: link.source)
+        // What a process that stands still has been sent, it takes up in the order of arrival.
+        let begun = await withUnsafeContinuation { continuation in
+            process.perform { continuation.resume(returning: Begun(self.begin(listener, frame, from: link.source))) }
+        }
+        let reply = await finish(begun.result)
         await process.pass()
         let back = Link(source: link.target, target: link.source)
-        try? await clock.sleep(until: await travel(back))
-        guard !cut.contains(back) else { return }
+        try? await clock.sleep(until: travel(back))
+        guard !cut.contains(back) else { return tally.add(.cutMessage) }
         answer.give(reply)
     }
 
-    private func serve(
-        _ listener: Listener, _ frame: ByteBuffer, from source: String
-    ) async -> Result<ByteBuffer?, PeerTransportError> {
+    private struct Begun: @unchecked Sendable {  // Stays on the loop's thread.
+        var result: Result<RequestOutcome, any Error>
+        init(_ result: Result<RequestOutcome, any Error>) { self.result = result }
+    }
+
+    private func begin(_ listener: Listener, _ frame: ByteBuffer, from source: String) -> Result<RequestOutcome, any Error> {
         lastConnection += 1
-        do {
+        return Result {
             let request = try RequestFrame(parsing: frame)
             let connection = ConnectionInfo(id: lastConnection, peer: source, listener: "PLAINTEXT")
+            return listener.dispatcher.dispatch(request, from: connection)
+        }
+    }
+
+    private func finish(_ begun: Result<RequestOutcome, any Error>) async -> Result<ByteBuffer?, PeerTransportError> {
+        do {
             let outcome: FinalOutcome =
-                switch listener.dispatcher.dispatch(request, from: connection) {
+                switch try begun.get() {
                 case .respond(let frame): .respond(frame)
                 case .respondLater(let work): await work()
                 case .noResponse: .noResponse
@@ -123,7 +153,7 @@ final class ClusterNetwork: @unchecked Sendable {
     }
 
     /// The first result counts. Touched on the loop's thread only.
-    private final class Answer: @unchecked Sendable {
+    fileprivate final class Answer: @unchecked Sendable {
         private var result: Result<ByteBuffer?, PeerTransportError>?
         private var waiter: UnsafeContinuation<Void, Never>?
 

@@ -22,15 +22,23 @@ final class ClusterWorld: @unchecked Sendable {
     let machines: [Int32: SimulatedMachine]
     let metadataLinks: [Int32: StoreLink]
     let objectLinks: [Int32: StoreLink]
-    let diskPace: DiskTime.Pace
+    let variant: ClusterVariant
+    let tally = Tally()
     private(set) var brokers: [Int32: SimulatedBroker] = [:]
     let events: EventLog
     /// The workload is over: whoever goes in circles stops.
     var isOver = false
 
+    /// Machines of which bytes have changed by themselves.
+    var rotten: Set<Int32> = []
+    /// Called when the memory of all brokers was lost at once, and with it what Kafka's rules let be lost.
+    var atLostMemory: () -> Void = {}
+
+    func lostMemory() { atLostMemory() }
+
     static let brokerIDs: [Int32] = [1, 2, 3]
 
-    init(mode: StorageMode, seed: UInt64, loop: TaskLoop, events: EventLog) {
+    init(mode: StorageMode, seed: UInt64, variant: ClusterVariant, loop: TaskLoop, events: EventLog) {
         self.mode = mode
         self.seed = seed
         self.loop = loop
@@ -38,24 +46,23 @@ final class ClusterWorld: @unchecked Sendable {
         clock = loop.clock
         let randomness = SeededRandomSource(seed: seed)
         self.randomness = randomness.fork("world")
-        let paces = DiskTime.Pace.allCases
-        diskPace = paces[Int(randomness.fork("disk-pace").next(below: UInt64(paces.count)))]
-        network = ClusterNetwork(clock: clock, randomness: randomness.fork("network"))
+        self.variant = variant
+        network = ClusterNetwork(clock: clock, randomness: randomness.fork("network"), tally: tally)
         metadata = InMemoryMetadataStore(clock: clock)
         objectStore = SimulatedObjectStore(clock: clock, url: "file:///simulated/objects")
         let ids = Self.brokerIDs
-        let clock = clock
+        let (clock, tally) = (clock, tally)
         machines = Dictionary(
             uniqueKeysWithValues: ids.map {
                 ($0, SimulatedMachine(broker: $0, disk: SimulatedDisk(seed: randomness.fork("disk-\($0)").next())))
             })
         metadataLinks = Dictionary(
             uniqueKeysWithValues: ids.map {
-                ($0, StoreLink(randomness: randomness.fork("metadata-\($0)"), clock: clock))
+                ($0, StoreLink(randomness: randomness.fork("metadata-\($0)"), clock: clock, tally: tally))
             })
         objectLinks = Dictionary(
             uniqueKeysWithValues: ids.map {
-                ($0, StoreLink(randomness: randomness.fork("objects-\($0)"), clock: clock))
+                ($0, StoreLink(randomness: randomness.fork("objects-\($0)"), clock: clock, tally: tally))
             })
         for id in ids { brokers[id] = SimulatedBroker(id: id, world: self) }
     }
@@ -121,6 +128,7 @@ struct Violation: Error, CustomStringConvertible {
         case spaceReturns = "space returns after deletion"
         case recovers = "once the faults end, the cluster goes on"
         case corruption = "damage is detected before it is served"
+        case replicasAgree = "replicas in sync keep the same bytes"
         case honest = "a broker answers with what it may say"
     }
 

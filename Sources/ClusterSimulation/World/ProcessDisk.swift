@@ -4,6 +4,7 @@
 
 import NIOCore
 import RuntimeEnvironment
+import SharedStorage
 import SimulationKit
 
 /// A machine's disk, or a folder of it, as one process sees it: after its death every call fails, and it may die in any of them.
@@ -74,6 +75,8 @@ struct ProcessDisk: Disk {
 private final class ProcessFile: DiskFile {
     let base: any DiskFile
     private let process: SimulatedProcess
+    /// Where the last write was. Touched on the loop's thread only.
+    nonisolated(unsafe) private var writtenTo: Int64 = 0
 
     init(base: any DiskFile, process: SimulatedProcess) {
         self.base = base
@@ -96,6 +99,8 @@ private final class ProcessFile: DiskFile {
     }
 
     func write(_ buffers: [ByteBuffer], at offset: Int64) throws(DiskError) {
+        if offset == WALHeader.ringStart, writtenTo > offset, path.contains("wal") { process.tally.add(.wrapped) }
+        writtenTo = offset + 1
         try process.onDisk("write", path) { () throws(DiskError) in try base.write(buffers, at: offset) }
     }
 

@@ -17,8 +17,10 @@ final class StoreLink: @unchecked Sendable {
     var delayMax: Duration = .milliseconds(2)
     private let randomness: SeededRandomSource
     private let clock: SimulatedClock
+    let tally: Tally
 
-    init(randomness: SeededRandomSource, clock: SimulatedClock) {
+    init(randomness: SeededRandomSource, clock: SimulatedClock, tally: Tally) {
+        self.tally = tally
         self.randomness = randomness
         self.clock = clock
     }
@@ -49,6 +51,7 @@ struct ProcessMetadataStore: MetadataStore {
         await process.pass()
         await link.travel()
         if link.isCut {
+            link.tally.add(.metadataCut)
             await link.patience()
             await process.pass()
             throw MetadataStoreError(.unavailable, "injected: the metadata store does not answer; nothing was carried out")
@@ -56,6 +59,7 @@ struct ProcessMetadataStore: MetadataStore {
         let result: Result<Value, MetadataStoreError>
         do throws(MetadataStoreError) { result = .success(try await body()) } catch { result = .failure(error) }
         if link.losesReply() || link.isCut {
+            link.tally.add(.metadataReplyLost)
             await link.patience()
             await process.pass()
             throw MetadataStoreError(.unavailable, "injected: the answer of the metadata store was lost")
@@ -144,6 +148,7 @@ struct ProcessObjectStore: ObjectStore {
         await process.pass()
         await link.travel()
         if link.isCut {
+            link.tally.add(.objectCut)
             await link.patience()
             await process.pass()
             throw ObjectStoreError(.unreachable, "injected: the object store cannot be reached")
@@ -152,6 +157,7 @@ struct ProcessObjectStore: ObjectStore {
         do throws(ObjectStoreError) { result = .success(try await body()) } catch { result = .failure(error) }
         await link.travel()
         await process.pass()
+        if case .failure(let error) = result, error.code == .preconditionFailed { link.tally.add(.fenced) }
         return try result.get()
     }
 
@@ -164,7 +170,8 @@ struct ProcessObjectStore: ObjectStore {
     }
 
     func get(_ key: String, range: Range<Int64>?) async throws(ObjectStoreError) -> ByteBuffer {
-        try await call { () throws(ObjectStoreError) in try await base.get(key, range: range) }
+        link.tally.add(.tierRead)
+        return try await call { () throws(ObjectStoreError) in try await base.get(key, range: range) }
     }
 
     func info(_ key: String) async throws(ObjectStoreError) -> ObjectInfo? {

@@ -42,15 +42,18 @@ final class SimulatedProcess: @unchecked Sendable {
     var atDiskCall: () -> Void = {}
     private let loop: TaskLoop
     private let diskTime: DiskTime
+    let tally: Tally
     private let onDeath: @Sendable (SimulatedProcess) -> Void
 
     init(
-        broker: Int32, run: Int, loop: TaskLoop, diskTime: DiskTime, onDeath: @escaping @Sendable (SimulatedProcess) -> Void
+        broker: Int32, run: Int, loop: TaskLoop, diskTime: DiskTime, tally: Tally,
+        onDeath: @escaping @Sendable (SimulatedProcess) -> Void
     ) {
         self.broker = broker
         self.run = run
         self.loop = loop
         self.diskTime = diskTime
+        self.tally = tally
         self.onDeath = onDeath
     }
 
@@ -128,7 +131,9 @@ final class SimulatedProcess: @unchecked Sendable {
             if left <= 1 {
                 // What it was about to do may have been done, with nobody left to be told.
                 if place.isAfter { _ = try call() }
+                isInCall = true
                 atDiskCall()
+                isInCall = false
                 try lives()
             }
         }
@@ -144,15 +149,15 @@ final class SimulatedProcess: @unchecked Sendable {
 
     /// Blocks the calling job; a process that stands still does not come back from it before it goes on.
     private func block(for duration: Duration) {
-        blockedCalls += 1
+        tally.add(.slowCall)
         loop.block(for: duration)
         while life == .stalled {
             loop.block { wake in heldJobs.append(.wake(wake)) }
         }
     }
 
-    /// Calls of the disk during which others went on.
-    private(set) var blockedCalls = 0
+    /// Whether what happens now, happens in the middle of a call of the disk.
+    private(set) var isInCall = false
 
     func opened(_ file: any DiskFile) { files[ObjectIdentifier(file)] = file }
     func closed(_ file: any DiskFile) { files[ObjectIdentifier(file)] = nil }
