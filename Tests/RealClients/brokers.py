@@ -139,7 +139,7 @@ class Load:
         producer = Producer({
             "bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5, "delivery.timeout.ms": 120_000,
             "message.timeout.ms": 120_000, "retry.backoff.ms": 50, "reconnect.backoff.max.ms": 500,
-            "queue.buffering.max.messages": 5_000, "log_level": 0})
+            "queue.buffering.max.messages": 5_000, "batch.size": 200_000, "log_level": 0})
         begun = time.monotonic()
         total = 0
         while not self.ending.is_set():
