@@ -30,6 +30,8 @@ public struct LogConfiguration: Sendable, Hashable {
     public var stampsLogAppendTime = false
     /// `flush.messages`; nil never (Kafka's default).
     public var flushMessages: Int64?
+    /// `flush.ms`; nil never (Kafka's default).
+    public var flushInterval: Duration?
     /// `unclean.leader.election.enable`
     public var uncleanLeaderElection = false
     /// `leader.replication.throttled.replicas`: by the broker that leads.

@@ -64,6 +64,7 @@ extension ReplicatedLogEngine {
             }
             if now >= unlinkAt {
                 unlinkAt = now + Self.unlinkInterval
+                for partition in context.registry.applied { partition.flush(at: now) }
                 await onEachVolume(\.sweeper) { (volume) throws(SegmentError) in try self.unlink(on: volume, at: now) }
             }
         }
@@ -130,6 +131,23 @@ extension ReplicatedPartition {
     func forgetProducers(before time: Timestamp) {
         log.forgetProducers(before: time)
         state.withLock { $0.producers.removeExpired(before: time) }
+    }
+
+    /// Has what has waited for as long as `flush.ms` says synced behind the writer's back.
+    func flush(at now: MonotonicInstant) {
+        let isUnsynced = log.recoveryPoint < log.logEnd
+        let isDue = state.withLock { state in
+            guard let interval = state.configuration.flushInterval, isUnsynced else {
+                state.unsyncedSince = nil
+                return false
+            }
+            guard let since = state.unsyncedSince else {
+                state.unsyncedSince = now
+                return interval == .zero
+            }
+            return since + interval <= now
+        }
+        if isDue { scheduleSync(ofAll: true) }
     }
 
     /// No appends, no reads from here on; nothing that was acknowledged is undone.

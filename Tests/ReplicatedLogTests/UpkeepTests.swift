@@ -33,6 +33,38 @@ import Testing
         }
     }
 
+    /// `flush.messages`: what is acknowledged outlives a power cut of the only replica. `flush.ms`: after a while it does.
+    @Test(arguments: [true, false]) func whatIsToBeFlushedIsSynced(_ byCount: Bool) async throws {
+        var configuration = LogConfiguration.keeping
+        configuration.segmentBytes = 1_000
+        if byCount { configuration.flushMessages = 1 } else { configuration.flushInterval = .milliseconds(1) }
+        let disk = SimulatedDisk(seed: 3)
+        let partition = PartitionID(topicID: TopicID(high: 5, low: 7), topic: "t", partition: 0)
+        func lead(_ disk: SimulatedDisk, epoch: Int32) async throws -> (ReplicatedLogEngine, any PartitionLog) {
+            var settings = ReplicatedLogSettings()
+            settings.offsetCheckpointInterval = .milliseconds(20)
+            let engine = try await ReplicatedLogEngine.alone(on: [disk], settings: settings)
+            let assignment = PartitionAssignment(
+                partition: partition, leader: BrokerID(1), leaderEpoch: LeaderEpoch(epoch), partitionEpoch: Int64(epoch) + 1,
+                replicas: [BrokerID(1)], inSyncReplicas: [BrokerID(1)])
+            return (engine, try #require(try await engine.apply(assignment, configuration: configuration)))
+        }
+        let (engine, log) = try await lead(disk, epoch: 0)
+        for index in 0..<40 {
+            try await log.append(Sent.batch(String(repeating: "x", count: 100) + "\(index)"), acks: .leader, epoch: nil).durable
+                .wait()
+        }
+        if !byCount {
+            let directory = LogDirectory(disk: disk, root: "isr")
+            #expect(await eventually { (try? directory.checkpoint(.recoveryPoint).offsets["t-0"]) == 40 })
+        }
+        let next = disk.crash(.powerCut)
+        await engine.shutdown()
+        let (again, after) = try await lead(next, epoch: 1)
+        #expect(after.offsets.logEnd == Offset(40))
+        await again.shutdown()
+    }
+
     @Test func sizeRetentionKeepsWholeSegmentsAboveTheLimit() async throws {
         var configuration = LogConfiguration.keeping
         configuration.segmentBytes = 1_000

@@ -35,11 +35,11 @@ package enum TopicConfigs {
             "How long a deleted segment's files stay for readers that are still at them."),
         ConfigDefinition(
             "flush.messages", .long, "9223372036854775807", positive, synonyms: [.init("log.flush.interval.messages")],
-            "Records after which the log is synced to its disk."),
+            "Records after which the log is synced to its disk, before they are acknowledged."),
         ConfigDefinition(
             "flush.ms", .long, "9223372036854775807", natural,
             synonyms: [.init("log.flush.interval.ms"), .init("log.flush.scheduler.interval.ms")],
-            "Accepted as in Kafka; segments are synced when they are rolled."),
+            "How long a record may wait to be synced to its disk; looked at every half second."),
         ConfigDefinition(
             "follower.replication.throttled.replicas", .list, "", .throttledReplicas,
             "Replicas whose fetching is held back: partition:broker pairs, or *."),
@@ -182,6 +182,8 @@ package enum TopicConfigs {
         log.stampsLogAppendTime = try values.text("message.timestamp.type") == "LogAppendTime"
         let flushMessages = try values.number("flush.messages")
         log.flushMessages = flushMessages == .max ? nil : flushMessages
+        let flushMilliseconds = try values.number("flush.ms")
+        log.flushInterval = flushMilliseconds >= Int64.max / 1_000_000 ? nil : .milliseconds(flushMilliseconds)
         log.uncleanLeaderElection = try values.text("unclean.leader.election.enable").lowercased() == "true"
         log.leaderThrottledReplicas =
             ThrottledReplicas(try values.text("leader.replication.throttled.replicas")) ?? .none

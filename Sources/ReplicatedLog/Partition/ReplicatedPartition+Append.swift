@@ -103,12 +103,16 @@ extension ReplicatedPartition {
 
     /// Writes all that is queued. On the volume's writer.
     func writeQueue() {
-        let queue = state.withLock { state in
+        let (queue, flushMessages) = state.withLock { state in
             state.isWriteScheduled = false
-            return state.takeQueue()
+            return (state.takeQueue(), state.configuration.flushMessages)
         }
         guard !queue.isEmpty else { return }
-        let (written, failure) = log.append(queue.map(\.chunk))
+        var (written, failure) = log.append(queue.map(\.chunk))
+        do throws(SegmentError) { try flush(after: flushMessages) } catch {
+            // Written, but nobody may count on it.
+            (written, failure) = (0, failure ?? error)
+        }
         Self.giveRoom(of: queue)
         let end = log.logEnd
         var completions = Completions()
@@ -149,6 +153,13 @@ extension ReplicatedPartition {
         }
         tellProgress()
         if log.hasUnsynchronizedSealedSegments { scheduleSync() }
+    }
+
+    /// Syncs what has been appended, if as many records as `flush.messages` says are not. On the volume's writer: none of them is acknowledged, or
+    /// told to be held, before that.
+    func flush(after messages: Int64?) throws(SegmentError) {
+        guard let messages, log.logEnd - log.recoveryPoint >= messages else { return }
+        try log.synchronize()
     }
 
     /// Raises the high watermark to what the in-sync set holds, and completes the appends that it passes. Followers' own is told them.

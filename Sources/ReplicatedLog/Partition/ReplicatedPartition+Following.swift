@@ -136,6 +136,7 @@ extension ReplicatedPartition {
         let isCold = !isInSync && (batches.entries.last?.header.endOffset ?? .zero) < leaderHighWatermark
         let (_, failure) = log.append([AppendChunk(asGiven: batches)], areCold: isCold)
         if let failure { throw failure }
+        try flush(after: state.withLock(\.configuration.flushMessages))
         if isThrottledFollower {
             context.settings.throttles.chargeFollower(batches.sizeInBytes, at: context.environment.clock.now())
         }

@@ -109,8 +109,8 @@ extension ReplicatedPartition {
         }
     }
 
-    /// Has sealed segments synced behind the writer's back, so that the recovery point follows.
-    func scheduleSync() {
+    /// Has sealed segments synced behind the writer's back, so that the recovery point follows; with `ofAll` the active one too.
+    func scheduleSync(ofAll: Bool = false) {
         let isScheduled = state.withLock { state in
             defer { state.isSyncScheduled = true }
             return state.isSyncScheduled
@@ -118,7 +118,14 @@ extension ReplicatedPartition {
         guard !isScheduled else { return }
         volume.synchronizer.submit {
             self.state.withLock { $0.isSyncScheduled = false }
-            do throws(SegmentError) { try self.log.synchronizeSealed() } catch {
+            do throws(SegmentError) {
+                if ofAll {
+                    try self.log.synchronize()
+                    self.state.withLock { $0.unsyncedSince = nil }
+                } else {
+                    try self.log.synchronizeSealed()
+                }
+            } catch {
                 // What was written since the last sync may be gone, and no later sync tells: appends must not go on as if all were well.
                 guard case .disk = error, !self.log.isClosed else { return }
                 let failure = LogError(error, self.partition)

@@ -64,6 +64,8 @@ public final class ReplicatedPartition: PartitionLog {
         /// Repetitions of what is being written just now, by producers that wait for the leader alone.
         var waitingForWrite: [Waiting] = []
         var isSyncScheduled = false
+        /// Since when there has been something that no sync covers, as far as was looked (`flush.ms`).
+        var unsyncedSince: MonotonicInstant?
         var retentionIsManagedAbove = false
         /// Replicas that are being added, while this broker leads.
         var copies: [BrokerID: CopyMeter] = [:]
