@@ -140,7 +140,7 @@ import Testing
     @Test func aConnectionThatEndsIdleIsOpenedAnew() async throws {
         let produced = Mutex(0)
         try await FakeBroker.with(
-            topics: ["t": 1], idleTimeout: .milliseconds(20),
+            topics: ["t": 1], idleTimeout: .milliseconds(200),
             fate: { number in
                 produced.withLock { $0 = number }
                 return .append
@@ -148,7 +148,7 @@ import Testing
         ) { broker, bootstrap in
             try await Self.with { generator in
                 let load = ProbeLoad(
-                    name: "p", topic: "t", partition: 0, recordsPerSecond: 5, recordBytes: 100, compressibleTo: 0.5, acks: -1,
+                    name: "p", topic: "t", partition: 0, recordsPerSecond: 2, recordBytes: 100, compressibleTo: 0.5, acks: -1,
                     seed: 4)
                 try await generator.startProbe(load, bootstrap: bootstrap)
                 // A producer that waits on its dead connection never comes to the third.

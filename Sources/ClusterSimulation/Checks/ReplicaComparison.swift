@@ -80,6 +80,9 @@ enum ReplicaComparison {
         var copy = Copy(broker: broker)
         guard let disk = world.machines[broker]?.disk else { return copy }
         for path in segments(directory, on: disk) {
+            // A follower begun at the tier's end may have nothing yet, from there on.
+            let name = path.split(separator: "/").last?.dropLast(".log".count) ?? ""
+            copy.end = max(copy.end, Int64(name) ?? 0)
             do {
                 let batches = try RecordBatches(verifying: disk.readFile(path), allowsPartialTail: true)
                 for (index, entry) in batches.entries.enumerated() {

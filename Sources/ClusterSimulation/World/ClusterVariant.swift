@@ -24,8 +24,7 @@ package struct ClusterVariant: Sendable, CustomStringConvertible {
     /// `follower.fetch.last.tiered.offset.enable` (KIP-1023)
     var followersBeginAtTierEnd = false
 
-    /// `log.flush.interval.messages=1`: what is acknowledged is durable on every in-sync replica. Not drawn: the replicated log does not
-    /// sync by it yet.
+    /// `log.flush.interval.messages=1`: what is acknowledged is durable on every in-sync replica.
     var syncsEachBatch = false
 
     init() {}
@@ -37,6 +36,7 @@ package struct ClusterVariant: Sendable, CustomStringConvertible {
         diskPace = one(of: DiskTime.Pace.allCases, for: "disk-pace")
         // In `shared`, a stop of all brokers in order may leave a partition that its leader does not open again; not mended yet.
         restart = one(of: [.none, .none, mode == .shared ? .powerCut : .orderly, .powerCut], for: "restart")
+        if mode != .shared { syncsEachBatch = one(of: [false, false, true], for: "sync") }
         switch mode {
         case .isr: break
         case .tiered:

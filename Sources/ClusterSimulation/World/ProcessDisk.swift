@@ -117,8 +117,7 @@ private final class ProcessFile: DiskFile {
     }
 
     func lock() throws(DiskError) {
-        try process.callsDisk("lock", path)
-        try base.lock()
+        try process.onDisk("lock", path) { () throws(DiskError) in try base.lock() }
     }
 
     func allocatedBytes() throws(DiskError) -> Int64 { try base.allocatedBytes() }
