@@ -97,12 +97,16 @@ let package = Package(
         module(
             "TieredOffload",
             [
-                "CZstd", "LogEngine", "LogSegments", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering",
+                "CZstd", "RecordCompression", "LogEngine", "LogSegments", "ObjectStore", "ClusterMetadata", "LogModel",
+                "RuntimeEnvironment", "Metering",
                 nioCore, logging,
             ]),
         module(
             "SharedStorage",
-            ["LogEngine", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering", nioCore, logging, deque]),
+            [
+                "RecordCompression", "LogEngine", "ObjectStore", "ClusterMetadata", "LogModel", "RuntimeEnvironment", "Metering",
+                nioCore, logging, deque,
+            ]),
 
         // Edges
         module(

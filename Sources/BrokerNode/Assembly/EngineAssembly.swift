@@ -162,6 +162,7 @@ struct EngineAssembly {
         settings.blockCacheBytes = Int(configuration.blockCacheBytes)
         settings.indexCacheBytes = Int(configuration.memory.indexes)
         settings.closesByUploading = configuration.closesByUploading
+        settings.producerIDExpiration = configuration.producerIDExpiration
         settings.destroyedObjectGrace = configuration.objectDeleteRetention
         settings.maintenanceInterval = configuration.objectMaintenanceInterval
         settings.mergeFanIn = configuration.objectMergeFanIn

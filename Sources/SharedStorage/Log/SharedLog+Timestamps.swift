@@ -6,6 +6,7 @@ internal import DequeModule
 public import LogEngine
 public import LogModel
 internal import NIOCore
+internal import RecordCompression
 internal import RuntimeEnvironment
 internal import Synchronization
 
@@ -97,7 +98,6 @@ extension SharedLog {
         return nil
     }
 
-    /// By record in uncompressed batches, by batch in compressed ones.
     private static func firstRecord(
         in data: ByteBuffer, from logStart: Offset, below end: Offset?, where fits: (Timestamp) -> Bool
     ) -> TimestampedOffset? {
@@ -107,16 +107,15 @@ extension SharedLog {
                 return true
             }
             let epoch = header.partitionLeaderEpoch
-            if header.codec == CompressionCodec.none, let slice = data.getSlice(at: index, length: header.sizeInBytes),
-                let batches = try? RecordBatches(verifying: slice), let entry = batches.entries.first,
-                let records = try? batches.records(of: entry)
+            // What cannot be looked into leads to its beginning.
+            var record: (offset: Offset, timestamp: Timestamp)? = (header.baseOffset, header.baseTimestamp)
+            if let slice = data.getSlice(at: index, length: header.sizeInBytes),
+                let batches = try? RecordBatches(verifying: slice), let entry = batches.entries.first
             {
-                guard let record = records.first(where: { fits($0.timestamp) && $0.offset >= logStart }) else { return true }
-                found = TimestampedOffset(offset: record.offset, timestamp: record.timestamp, leaderEpoch: epoch)
-            } else {
-                found = TimestampedOffset(
-                    offset: max(header.baseOffset, logStart), timestamp: header.maxTimestamp, leaderEpoch: epoch)
+                do { record = try batches.first(of: entry) { $0 >= logStart && fits($1) } } catch {}
             }
+            guard let record else { return true }
+            found = TimestampedOffset(offset: max(record.offset, logStart), timestamp: record.timestamp, leaderEpoch: epoch)
             return false
         }
         return found

@@ -4,6 +4,7 @@
 
 public import LogEngine
 public import LogModel
+internal import RecordCompression
 
 extension TieredLog {
     public func offset(forTimestamp timestamp: Timestamp) async throws(LogError) -> TimestampedOffset? {
@@ -63,7 +64,7 @@ extension TieredLog {
 extension RemoteReader {
     private static let scanBytes = 1 << 20
 
-    /// The first record of `range` with a timestamp at or after `timestamp`; of a compressed batch its first offset.
+    /// The first record of `range` with a timestamp at or after `timestamp`.
     func firstRecord(
         of segment: RemoteSegment, atOrAfter timestamp: Timestamp, in range: Range<Offset>
     ) async throws(LogError) -> TimestampedOffset? {
@@ -105,15 +106,13 @@ extension RemoteReader {
         _ segment: RemoteSegment
     ) throws(LogError) -> TimestampedOffset? {
         let header = entry.header
-        guard header.codec == CompressionCodec.none else {
-            guard header.lastOffset >= range.lowerBound, header.baseOffset < range.upperBound else { return nil }
-            return TimestampedOffset(
-                offset: max(header.baseOffset, range.lowerBound), timestamp: header.maxTimestamp,
-                leaderEpoch: header.partitionLeaderEpoch)
-        }
+        guard header.lastOffset >= range.lowerBound, header.baseOffset < range.upperBound else { return nil }
         do throws(RecordBatchError) {
-            return try batches.records(of: entry).first { $0.timestamp >= timestamp && range.contains($0.offset) }.map {
-                TimestampedOffset(offset: $0.offset, timestamp: $0.timestamp, leaderEpoch: header.partitionLeaderEpoch)
+            let found = try batches.first(of: entry) { $1 >= timestamp && range.contains($0) }
+            // A batch that cannot be looked into may begin below.
+            return found.map {
+                TimestampedOffset(
+                    offset: max($0.offset, range.lowerBound), timestamp: $0.timestamp, leaderEpoch: header.partitionLeaderEpoch)
             }
         } catch {
             throw LogError(
