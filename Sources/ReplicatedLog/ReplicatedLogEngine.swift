@@ -93,9 +93,13 @@ public final class ReplicatedLogEngine: LogEngine {
             }
             defer { context.registry.forgetChoice(for: id) }
             do {
-                partition = try await volume.writer.run { () throws(SegmentError) in
-                    try self.create(id, on: volume, configuration)
+                let made = try await volume.writer.run { () throws(SegmentError) -> ReplicatedPartition? in
+                    // Deleted meanwhile.
+                    if self.context.registry.isOutdated(id, assignment.partitionEpoch) { return nil }
+                    return try self.create(id, on: volume, configuration)
                 }
+                guard let made else { return nil }
+                partition = made
             } catch {
                 context.failed(volume, error, isWriting: true)
                 throw LogError(error, id)
@@ -113,6 +117,9 @@ public final class ReplicatedLogEngine: LogEngine {
     }
 
     public func delete(_ partition: PartitionID, ownsSharedData: Bool) async throws(LogError) {
+        // An assignment that is late must not make it anew; one that is being carried out comes first.
+        context.registry.noteDropped(partition, by: .max)
+        for volume in volumes where volume.failure == nil { await volume.writer.run {} }
         guard let held = context.registry.find(partition) else { return }
         try await drop(held)
     }

@@ -83,7 +83,7 @@ def test_a_store_that_fails_in_every_way_loses_nothing(mode, moto):
         load = Load(brokers.bootstrap, "kept", rate=2_000).start()
         assert load.goes_on(2_000)
         proxy.failing = True
-        assert load.goes_on(20_000, timeout=120), f"NINEFOLD_SEED={SEED}"
+        assert load.goes_on(20_000, timeout=120), f"NINEFOLD_SEED={SEED}\n" + "\n".join(brokers.log(b)[-2000:] for b in brokers.ids)
         # A broker dies while the store fails, another takes over and reads what is there.
         brokers.kill(2)
         assert load.goes_on(4_000, timeout=120), f"NINEFOLD_SEED={SEED}\n" + "\n".join(brokers.log(b)[-2000:] for b in (1, 3))

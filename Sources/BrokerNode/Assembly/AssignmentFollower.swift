@@ -163,6 +163,9 @@ final class AssignmentFollower: Sendable {
                 return
             }
             try await doubts.settle(partition)
+            // That took its time: what the metadata say by now counts.
+            state.withLock { _ = $0.isDirty.insert(partition) }
+            return
         }
         if record.isOffline(brokerID), isOurs {
             // Its directory failed, or the log is lost: an empty one in its place must not be believed to hold what the others count on.

@@ -19,6 +19,8 @@ final class FaultDriver: @unchecked Sendable {
     private var powerless: Int32?
     /// Faults under way that may end a lease.
     private var threats = 0
+    /// Disks whose syncs make nothing durable.
+    private var liars = 0
     private var open = 0
 
     init(world: ClusterWorld, clientNames: [String]) {
@@ -115,9 +117,11 @@ final class FaultDriver: @unchecked Sendable {
             world.broker(id).crash(.processKill)
         case .lyingSync(let id):
             world.machines[id]?.disk.setLiesAboutSync(true)
+            liars += 1
             await last()
             await cutPower(id)
             world.machines[id]?.disk.setLiesAboutSync(false)
+            liars -= 1
             // Without a power cut nobody ever knows; one that comes much later finds the cache written back.
             world.machines[id]?.disk.writeBack()
         case .objectStoreFails(let code): await objects(last, .objectFailed) { .fail(code) }
@@ -210,7 +214,8 @@ final class FaultDriver: @unchecked Sendable {
         powerless = 0
         defer { powerless = nil }
         cut()
-        if !world.variant.syncsEachBatch { world.lostMemory() }
+        // A sync that lies keeps nothing either.
+        if !world.variant.syncsEachBatch || liars > 0 { world.lostMemory() }
         let deadline = world.clock.now() + .seconds(60)
         while !ClusterWorld.brokerIDs.allSatisfy({ isInSync($0) }), world.clock.now() < deadline {
             try? await world.clock.sleep(for: .milliseconds(200))
