@@ -35,6 +35,7 @@ import Testing
         Finding(
             description: "a batch committed while its topic is being deleted leaves nothing behind", mode: .shared, seeds: [173]),
         Finding(description: "a move that ends while its broker stops does not open its stream again", mode: .shared, seeds: [44]),
+        Finding(description: "an assignment that is late does not make a deleted log anew", mode: .tiered, seeds: [768]),
         Finding(description: "a lost log start is not taken to lie above what the tier holds", mode: .tiered, seeds: [549]),
     ]
 

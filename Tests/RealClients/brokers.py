@@ -39,7 +39,8 @@ class Brokers:
                 "metadata.store.url": f"sqlite://{self.directory}/metadata.db",
                 "object.store.url": f"file://{self.directory}/objects",
                 "storage.mode": mode,
-                "broker.session.timeout.ms": 1_000,
+                # Long enough for a machine that stands still for a second, as virtual ones do.
+                "broker.session.timeout.ms": 2_000,
                 "default.replication.factor": min(3, count),
                 "min.insync.replicas": min(2, count),
                 "offsets.topic.replication.factor": min(3, count),

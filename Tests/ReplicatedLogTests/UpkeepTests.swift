@@ -33,6 +33,32 @@ import Testing
         }
     }
 
+    @Test func anAssignmentThatIsLateDoesNotMakeADeletedLogAnew() async throws {
+        let disk = SimulatedDisk(seed: 3)
+        let engine = try await ReplicatedLogEngine.alone(on: [disk])
+        let partition = PartitionID(topicID: TopicID(high: 5, low: 8), topic: "t", partition: 0)
+        let assignment = PartitionAssignment(
+            partition: partition, leader: BrokerID(1), leaderEpoch: LeaderEpoch(0), partitionEpoch: 1, replicas: [BrokerID(1)],
+            inSyncReplicas: [BrokerID(1)])
+        // Deleted before it was ever there, while it is being made, and afterwards.
+        try await engine.delete(partition, ownsSharedData: false)
+        #expect(try await engine.apply(assignment, configuration: .keeping) == nil)
+        for high in UInt64(6)..<26 {
+            let partition = PartitionID(topicID: TopicID(high: high, low: 8), topic: "t\(high)", partition: 0)
+            let assignment = PartitionAssignment(
+                partition: partition, leader: BrokerID(1), leaderEpoch: LeaderEpoch(0), partitionEpoch: 1, replicas: [BrokerID(1)],
+                inSyncReplicas: [BrokerID(1)])
+            async let made = engine.apply(assignment, configuration: .keeping)
+            try await engine.delete(partition, ownsSharedData: false)
+            _ = try await made
+            #expect(try await engine.apply(assignment, configuration: .keeping) == nil)
+        }
+        #expect(engine.logs.isEmpty)
+        try await engine.settle()
+        #expect(try disk.list("isr").filter(\.isDirectory).isEmpty)
+        await engine.shutdown()
+    }
+
     /// `flush.messages`: what is acknowledged outlives a power cut of the only replica. `flush.ms`: after a while it does.
     @Test(arguments: [true, false]) func whatIsToBeFlushedIsSynced(_ byCount: Bool) async throws {
         var configuration = LogConfiguration.keeping

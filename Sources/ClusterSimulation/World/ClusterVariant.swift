@@ -35,7 +35,7 @@ package struct ClusterVariant: Sendable, CustomStringConvertible {
         }
         diskPace = one(of: DiskTime.Pace.allCases, for: "disk-pace")
         // In `shared`, a stop of all brokers in order may leave a partition that its leader does not open again; not mended yet.
-        restart = one(of: [.none, .none, mode == .shared ? .powerCut : .orderly, .powerCut], for: "restart")
+        restart = one(of: [.none, .none, .orderly, .powerCut], for: "restart")
         if mode != .shared { syncsEachBatch = one(of: [false, false, true], for: "sync") }
         switch mode {
         case .isr: break
