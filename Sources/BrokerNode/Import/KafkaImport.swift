@@ -109,8 +109,11 @@ package struct KafkaImport: Sendable {
             for copy in copies { target.discard(copy) }
             throw error
         }
-        do { try await operations.adoptTopic(record, leaderEpochs: copies.map(\.nextEpoch), on: broker) } catch {
-            for copy in copies { target.discard(copy) }
+        do throws(MetadataOperationError) {
+            try await operations.adoptTopic(record, leaderEpochs: copies.map(\.nextEpoch), on: broker)
+        } catch {
+            // Where the store failed the topic may be there all the same; if it is not, the broker's start sets the logs aside.
+            if error.code != .storeFailure { for copy in copies { target.discard(copy) } }
             throw error
         }
         return KafkaImportReport.Topic(name: topic.name, id: topic.id.description, partitions: copies.map(\.report))
